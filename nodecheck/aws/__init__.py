@@ -1,0 +1,1 @@
+"""Talk to AWS at corrected time."""

@@ -1,0 +1,1 @@
+"""Judge facts against policy: pure functions."""

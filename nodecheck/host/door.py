@@ -1,0 +1,151 @@
+"""What the rest of nodecheck may ask of the operating system, and nothing else.
+
+Every method raises ``ProbeError`` (``Absent`` where absence is proven, ``Denied`` where this user
+may not look). Paths are absolute. Contents are hostile: each read names its limit.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from nodecheck.model.node import FileDigest, FileState, Platform, ProcessState
+
+
+@dataclass(frozen=True, slots=True)
+class ToolOutput:
+    """What a child process wrote, and its exit code."""
+
+    code: int
+    stdout: bytes
+    stderr: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A numeric IP address and port; ``family`` is 4 or 6."""
+
+    ip: str
+    port: int
+    family: int
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """One datagram with the instants at which it arrived.
+
+    ``kernel_wall_ns`` is the kernel's receive stamp on the wall clock, where it gives one.
+    """
+
+    data: bytes
+    wall_ns: int
+    monotonic_ns: int
+    kernel_wall_ns: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class HttpsReply:
+    """The head of one HTTP reply, with the instants around it and the validity of the chain.
+
+    ``chain`` holds (not before, not after, subject) of each certificate of the verified chain,
+    in seconds since 1970; it is empty for plain HTTP.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    sent_wall_ns: int
+    sent_monotonic_ns: int
+    received_wall_ns: int
+    received_monotonic_ns: int
+    chain: tuple[tuple[int, int, str], ...]
+
+
+class Files(Protocol):
+    """Files of the node. Symbolic links in the last component are not followed."""
+
+    def read(self, path: str, limit_bytes: int) -> bytes:
+        """Return the content of a regular file; more than the limit is a ProbeError."""
+
+    def state(self, path: str) -> FileState:
+        """Return owner, mode, kind and identity of whatever is at this path."""
+
+    def digest(self, path: str, algorithm: str, *, follow: bool = False) -> FileDigest:
+        """Return the digest of a regular file, read once; a file that changes meanwhile raises."""
+
+    def listing(self, path: str, limit: int) -> tuple[str, ...]:
+        """Return the sorted names in a folder; more than the limit is a ProbeError."""
+
+    def query_sqlite(
+        self, path: str, query: str, parameters: tuple[str | int, ...], limit_bytes: int
+    ) -> tuple[tuple[object, ...], ...]:
+        """Return the rows of a query on a database opened read-only."""
+
+
+class LocalClock(Protocol):
+    """The clock under test, and the monotonic one that measures."""
+
+    def wall_ns(self) -> int:
+        """Return the local wall clock, nanoseconds since 1970."""
+
+    def monotonic_ns(self) -> int:
+        """Return the monotonic clock, nanoseconds."""
+
+    def pause(self, duration_s: float) -> None:
+        """Sleep; independent of the wall clock."""
+
+
+class Datagrams(Protocol):
+    """A UDP socket connected to one address: the kernel drops other senders."""
+
+    def send(self, data: bytes) -> None:
+        """Send one datagram."""
+
+    def receive(self, timeout_s: float) -> Received | None:
+        """Return the next datagram, or None when the timeout has passed."""
+
+    def close(self) -> None:
+        """Close the socket."""
+
+
+class Network(Protocol):
+    """The network, as far as probes need it below HTTP libraries."""
+
+    def resolve(self, name: str, port: int) -> tuple[Address, ...]:
+        """Return the addresses of a name."""
+
+    def datagrams(self, address: Address) -> Datagrams:
+        """Open a connected UDP socket."""
+
+    def head(self, url: str, timeout_s: float) -> HttpsReply:
+        """Send one HEAD request (``Cache-Control: no-cache``) and return the head of the reply.
+
+        TLS is verified (chain, host name) except for the dates, which the caller judges at
+        corrected time from ``HttpsReply.chain``. ``HTTPS_PROXY``, ``NO_PROXY`` and
+        ``AWS_CA_BUNDLE`` are honoured.
+        """
+
+
+class Processes(Protocol):
+    """Running processes, and children of our own."""
+
+    def all(self) -> tuple[ProcessState, ...]:
+        """Return every process that can be seen."""
+
+    def run(self, argv: tuple[str, ...], timeout_s: float, limit_bytes: int) -> ToolOutput:
+        """Run a tool: absolute path, no shell, stdin closed, fixed environment, bounded output."""
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """The one door to the operating system."""
+
+    files: Files
+    clock: LocalClock
+    network: Network
+    processes: Processes
+    environment: Mapping[str, str]
+    platform: Platform
+    privileged: bool

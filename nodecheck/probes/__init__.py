@@ -1,0 +1,1 @@
+"""Look at the node and the network, and return facts."""

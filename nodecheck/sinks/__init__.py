@@ -1,0 +1,1 @@
+"""Tell the outside what a run found."""
