@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
+    from contextlib import AbstractContextManager
 
     from nodecheck.model.node import FileDigest, FileState, Platform, ProcessState
 
@@ -66,7 +67,7 @@ class HttpsReply:
 class Files(Protocol):
     """Files of the node. Symbolic links in the last component are not followed."""
 
-    def read(self, path: str, limit_bytes: int) -> bytes:
+    def read(self, path: str, limit_bytes: int, *, follow: bool = False) -> bytes:
         """Return the content of a regular file; more than the limit is a ProbeError."""
 
     def state(self, path: str) -> FileState:
@@ -119,6 +120,9 @@ class Network(Protocol):
     def datagrams(self, address: Address) -> Datagrams:
         """Open a connected UDP socket."""
 
+    def metadata(self, path: str) -> bytes:
+        """Return what the EC2 instance metadata service has at this path (IMDSv2)."""
+
     def head(self, url: str, timeout_s: float) -> HttpsReply:
         """Send one HEAD request (``Cache-Control: no-cache``) and return the head of the reply.
 
@@ -138,6 +142,16 @@ class Processes(Protocol):
         """Run a tool: absolute path, no shell, stdin closed, fixed environment, bounded output."""
 
 
+class State(Protocol):
+    """Where nodecheck keeps what must outlive a run."""
+
+    def default_folder(self) -> str:
+        """Return where this user keeps state, '' where there is no such place."""
+
+    def run_lock(self, folder: str, note: Callable[[str], None]) -> AbstractContextManager[None]:
+        """Hold the lock of a run, or raise Busy; where there can be none, note why."""
+
+
 @dataclass(frozen=True, slots=True)
 class Host:
     """The one door to the operating system."""
@@ -146,6 +160,7 @@ class Host:
     clock: LocalClock
     network: Network
     processes: Processes
+    state: State
     environment: Mapping[str, str]
     platform: Platform
     privileged: bool

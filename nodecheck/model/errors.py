@@ -1,4 +1,4 @@
-"""The four ways in which a run can be told that something went wrong.
+"""The ways in which a run can be told that something went wrong.
 
 What becomes of each is decided in one place, ``run.py`` and ``cli.py``: an unobserved node is
 ``unknown``, an undelivered report is spooled or said so, a wrong request never starts a run.
@@ -16,6 +16,10 @@ class ProbeError(Exception):
         """Keep the sentence for people and the code for machines."""
         super().__init__(message)
         self.reason = reason
+
+
+class Busy(Exception):  # noqa: N818 - a state of the node, not an error
+    """Another run holds the lock; the message names it."""
 
 
 class SinkError(Exception):

@@ -76,7 +76,10 @@ class Delivery:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """Everything one run found out. ``verdict``, ``summary`` and counts follow from the checks."""
+    """Everything one run found out. ``verdict``, ``summary`` and counts follow from the checks.
+
+    ``exit_code`` is what the process exits with.
+    """
 
     tool: ToolIdentity
     run: RunIdentity
@@ -85,6 +88,7 @@ class Report:
     checks: tuple[Verdict, ...]
     corrected: CorrectedTime | None = None
     deliveries: tuple[Delivery, ...] = ()
+    exit_code: int = 0
 
     def __post_init__(self) -> None:
         """Refuse an empty report."""
@@ -99,11 +103,6 @@ class Report:
         if any(delivery.state == "failed" for delivery in self.deliveries):
             return max(status, Status.UNKNOWN, key=lambda item: item.severity)
         return status
-
-    @property
-    def exit_code(self) -> int:
-        """Return the exit code of this verdict, before ``--fail-on``."""
-        return EXIT_CODES[self.verdict]
 
     @property
     def counts(self) -> dict[str, int]:
@@ -144,7 +143,13 @@ class Report:
 
     def delivered(self, deliveries: tuple[Delivery, ...]) -> Report:
         """Return this report with what became of it."""
-        return replace(self, deliveries=deliveries)
+        return replace(self, deliveries=(*self.deliveries, *deliveries))
+
+    def exiting(self, fail_on: str) -> Report:
+        """Return this report with the exit code of its verdict, 0 where ``fail_on`` is milder."""
+        least = {"warn": Status.WARN, "unknown": Status.UNKNOWN, "crit": Status.CRIT}.get(fail_on)
+        fails = least is not None and self.verdict.severity >= least.severity
+        return replace(self, exit_code=EXIT_CODES[self.verdict] if fails else 0)
 
 
 def shorten(text: str, limit: int) -> str:

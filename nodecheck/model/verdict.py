@@ -70,7 +70,8 @@ class Fix:
 class Verdict:
     """The status of one check, with everything that supports it.
 
-    ``message`` is the line that a person reads. ``limit`` names what the value was judged against.
+    ``message`` is the line that a person reads, ``limit`` names what the value was judged against,
+    ``why`` says what a problem leads to.
     """
 
     check_id: str
@@ -82,6 +83,7 @@ class Verdict:
     fixes: tuple[Fix, ...] = ()
     skip_reason: SkipReason | None = None
     caused_by: str | None = None
+    why: str = ""
     duration_ms: int = 0
 
     def __post_init__(self) -> None:
@@ -132,9 +134,9 @@ class Verdict:
             return self.skip_reason.value
         return self.findings[0].reason if self.findings else "ok"
 
-    def timed(self, duration_ms: int) -> Verdict:
-        """Return this verdict with the time it took, in milliseconds."""
-        return replace(self, duration_ms=duration_ms)
+    def completed(self, why: str, duration_ms: int) -> Verdict:
+        """Return this verdict with what a problem leads to, and the time it took."""
+        return replace(self, why=why if self.findings else "", duration_ms=duration_ms)
 
     def explained_by(self, cause: str) -> Verdict:
         """Return this verdict linked to the check that explains it."""

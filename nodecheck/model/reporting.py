@@ -1,0 +1,43 @@
+"""The operator's choices for reports that leave the node."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+_LOG_GROUP = re.compile(r"[.\-_/#A-Za-z0-9]{1,512}")
+_NAMESPACE = re.compile(r"(?!AWS/)[A-Za-z0-9._#:/-]{1,256}")
+
+
+@dataclass(frozen=True, slots=True)
+class CloudWatchPolicy:
+    """Where and how one report is sent to CloudWatch Logs.
+
+    ``region`` empty means: the Region of the node. ``timeout_s`` is the time for the whole delivery
+    with its retries. ``tolerance_s`` is the clock error that AWS accepts, for the headroom metric.
+    ``create_log_group`` allows a missing log group to be made. ``by_status`` adds the dimension set
+    [Platform, Status] to the metric Runs: four more billed series for each platform.
+    """
+
+    region: str = ""
+    log_group: str = "/nodecheck"
+    namespace: str = "NodeCheck"
+    timeout_s: float = 60.0
+    tolerance_s: float = 300.0
+    create_log_group: bool = False
+    by_status: bool = True
+
+    def __post_init__(self) -> None:
+        """Refuse names that CloudWatch refuses, and times that cannot be waited for."""
+        if not _LOG_GROUP.fullmatch(self.log_group):
+            msg = f"not a log group name: {self.log_group!r}"
+            raise ValueError(msg)
+        if not _NAMESPACE.fullmatch(self.namespace):
+            msg = f"not a metric namespace: {self.namespace!r}"
+            raise ValueError(msg)
+        if not 0 < self.timeout_s <= 60:  # noqa: PLR2004 - the cap of facts: 4 attempts, 60 s
+            msg = f"timeout_s is {self.timeout_s}, allowed is more than 0 and at most 60"
+            raise ValueError(msg)
+        if not self.tolerance_s > 0:
+            msg = f"tolerance_s is {self.tolerance_s}"
+            raise ValueError(msg)

@@ -1,0 +1,208 @@
+"""Read the settings: defaults, then a file, then the environment, then flags.
+
+Every mistake is found in one go and named with file, key and what was expected. A later source
+replaces the value of an earlier one; ``origins`` says where each value came from.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from nodecheck.model.errors import Absent, ConfigError, Denied, ProbeError
+from nodecheck.model.settings import (
+    BY_NAME,
+    KEYS,
+    Key,
+    Setting,
+    Settings,
+    Waiver,
+    checked,
+    from_text,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from nodecheck.host.door import Host
+
+DEFAULT_FILE: Final = "/etc/nodecheck/config.toml"
+FILE_LIMIT_BYTES: Final = 64 * 1024
+FILE_VARIABLE: Final = "NODECHECK_CONFIG"
+OTHER_VARIABLES: Final = frozenset({FILE_VARIABLE, "NODECHECK_VENV", "NODECHECK_PYTHON"})
+"""Variables with our prefix that are no settings."""
+
+WAIVER_FIELDS: Final = ("check", "reason", "owner", "expires")
+
+
+@dataclass
+class _Draft:
+    """Settings while they are put together, with every problem met so far."""
+
+    checks: tuple[str, ...]
+    values: dict[str, Setting] = field(default_factory=lambda: {k.name: k.default for k in KEYS})
+    origins: dict[str, str] = field(default_factory=lambda: {k.name: "default" for k in KEYS})
+    waivers: list[Waiver] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+    def put(self, key: Key, raw: object, origin: str, where: str) -> None:
+        """Take one value, or note what is wrong with it."""
+        try:
+            self.values[key.name] = checked(key, raw)
+            self.origins[key.name] = origin
+        except ValueError as exc:
+            self.problems.append(f"{where}: {exc}")
+
+
+def load(
+    host: Host,
+    checks: tuple[str, ...],
+    *,
+    file: str | None = None,
+    flags: Mapping[str, object] | None = None,
+) -> Settings:
+    """Return the effective settings.
+
+    Args:
+        host: where the file and the environment are read.
+        checks: ids of all checks and groups, which ``run.only`` and the waivers may name.
+        file: the file named by the operator; it must be there.
+        flags: values given on the command line, by key.
+
+    Raises:
+        ConfigError: something is wrong; every problem is in it.
+    """
+    draft = _Draft(checks)
+    named = file or host.environment.get(FILE_VARIABLE)
+    _take_file(draft, host, named or DEFAULT_FILE, required=named is not None)
+    _take_environment(draft, host.environment)
+    for name, value in (flags or {}).items():
+        flag = "--" + name.split(".")[1].removesuffix("_s").replace("_", "-")
+        draft.put(BY_NAME[name], value, "flag", flag)
+    _check_relations(draft)
+    if draft.problems:
+        raise ConfigError(tuple(draft.problems))
+    return Settings(draft.values, draft.origins, tuple(draft.waivers))
+
+
+def settings_file(name: str | None) -> str | None:
+    """Return the absolute path of the settings file that was named."""
+    return name if name is None or name.startswith("ssm:") else str(Path(name).absolute())
+
+
+def _take_file(draft: _Draft, host: Host, path: str, *, required: bool) -> None:
+    if path.startswith("ssm:"):
+        draft.problems.append(f"{path}: this version reads settings from files only")
+        return
+    try:
+        document = _read_file(host, path)
+    except Absent:
+        if required:
+            draft.problems.append(f"{path}: there is no such file")
+    except Denied as exc:
+        if required or host.privileged:
+            draft.problems.append(str(exc))
+    except ProbeError as exc:
+        draft.problems.append(str(exc))
+    else:
+        _take_document(draft, document, path)
+
+
+def _read_file(host: Host, path: str) -> Mapping[str, object]:
+    import tomllib
+
+    _refuse_writable(host, path)
+    try:
+        return tomllib.loads(host.files.read(path, FILE_LIMIT_BYTES, follow=True).decode())
+    except ValueError as exc:  # TOML and UTF-8 errors both are
+        msg = f"{path}: not valid TOML: {exc}"
+        raise ProbeError(msg) from exc
+
+
+def _refuse_writable(host: Host, path: str) -> None:
+    state = host.files.state(path)
+    if host.privileged and (state.mode & 0o022 or state.uid != 0) and not state.target:
+        msg = (
+            f"{path}: owner {state.uid}, mode {state.mode:04o}: others can write it, so root "
+            f"does not read it; mend with: chown root {path} && chmod go-w {path}"
+        )
+        raise ProbeError(msg)
+
+
+def _take_document(draft: _Draft, document: Mapping[str, object], path: str) -> None:
+    for table, content in document.items():
+        if table == "waivers":
+            _take_waivers(draft, content, path)
+        elif not isinstance(content, dict):
+            draft.problems.append(f"{path}: {table}: unknown key{_nearest(table)}")
+        else:
+            for name, value in content.items():
+                full = f"{table}.{name}"
+                if full in BY_NAME:
+                    draft.put(BY_NAME[full], value, path, f"{path}: {full}")
+                else:
+                    draft.problems.append(f"{path}: {full}: unknown key{_nearest(full)}")
+
+
+def _take_waivers(draft: _Draft, content: object, path: str) -> None:
+    if not isinstance(content, list):
+        draft.problems.append(f"{path}: waivers: expected [[waivers]] tables")
+        return
+    for number, entry in enumerate(content, 1):
+        where = f"{path}: waivers[{number}]"
+        problem = _waiver_problem(entry, draft.checks)
+        if problem:
+            draft.problems.append(f"{where}: {problem}")
+        else:
+            draft.waivers.append(Waiver(**{name: str(entry[name]) for name in WAIVER_FIELDS}))
+
+
+def _waiver_problem(entry: object, checks: tuple[str, ...]) -> str:
+    if not isinstance(entry, dict) or set(entry) != set(WAIVER_FIELDS):
+        return f"expected exactly the keys {', '.join(WAIVER_FIELDS)}"
+    if entry["check"] not in checks:
+        return f"check: there is no check {entry['check']!r}"
+    if not re.fullmatch(r"\d{4}-\d{2}-\d{2}", str(entry["expires"])):
+        return f"expires: expected a day as YYYY-MM-DD, not {entry['expires']!r}"
+    if not str(entry["reason"]).strip() or not str(entry["owner"]).strip():
+        return "reason and owner must not be empty"
+    return ""
+
+
+def _take_environment(draft: _Draft, environment: Mapping[str, str]) -> None:
+    variables = {key.variable: key for key in KEYS}
+    for variable, raw in sorted(environment.items()):
+        if not variable.startswith("NODECHECK_") or variable in OTHER_VARIABLES:
+            continue
+        key = variables.get(variable)
+        if key is None:
+            draft.problems.append(f"environment: {variable}: unknown variable{_nearest(variable)}")
+        else:
+            draft.put(key, from_text(key, raw), "environment", f"environment: {variable}")
+
+
+def _check_relations(draft: _Draft) -> None:
+    for lesser, greater in (
+        ("clock.warn_s", "clock.tolerance_s"),
+        ("agent.max_age_days", "agent.crit_age_days"),
+    ):
+        low, high = draft.values[lesser], draft.values[greater]
+        if isinstance(low, (int, float)) and isinstance(high, (int, float)) and low > high:
+            where = f"{draft.origins[lesser]}: {lesser}"
+            draft.problems.append(f"{where}: {low:g} is more than {greater}, which is {high:g}")
+    for name in ("run.only", "run.skip"):
+        value = draft.values[name]
+        for item in value if isinstance(value, tuple) else ():
+            if item not in draft.checks:
+                where = f"{draft.origins[name]}: {name}"
+                draft.problems.append(f"{where}: there is no check or group {item!r}")
+
+
+def _nearest(name: str) -> str:
+    from difflib import get_close_matches
+
+    names = [key.variable if name.isupper() else key.name for key in KEYS]
+    found = get_close_matches(name, names, 1)
+    return f"; did you mean {found[0]}?" if found else ""

@@ -1,0 +1,193 @@
+"""A node made of values: every answer is in a table, everything else is absent."""
+
+from __future__ import annotations
+
+import hashlib
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from nodecheck.host.door import Address, Datagrams, Host, HttpsReply, ToolOutput
+from nodecheck.model.errors import Absent, ProbeError
+from nodecheck.model.node import FileDigest, FileKind, FileState, Platform, ProcessState
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
+
+LINUX = Platform("linux", "Debian GNU/Linux 12", "x86_64")
+
+Row = tuple[object, ...]
+
+
+def file_state(path: str, **changes: object) -> FileState:
+    """Return the state of a root-owned 0755 file, with changes."""
+    values: dict[str, object] = {
+        "path": path,
+        "kind": FileKind.FILE,
+        "device": 1,
+        "inode": abs(hash(path)) % 10**6,
+        "mode": 0o755,
+        "uid": 0,
+        "gid": 0,
+        "size": 0,
+        "links": 1,
+        "mtime_ns": 0,
+        "ctime_ns": 0,
+    }
+    return FileState(**(values | changes))  # type: ignore[arg-type]
+
+
+@dataclass
+class FakeFiles:
+    """Contents, states and database rows by path; an exception in a table is raised."""
+
+    contents: dict[str, bytes | ProbeError] = field(default_factory=dict)
+    states: dict[str, FileState | ProbeError] = field(default_factory=dict)
+    rows: dict[str, tuple[Row, ...] | ProbeError] = field(default_factory=dict)
+
+    def read(self, path: str, limit_bytes: int, *, follow: bool = False) -> bytes:
+        content = self.contents.get(path, Absent(f"{path}: not there"))
+        if isinstance(content, ProbeError):
+            raise content
+        if len(content) > limit_bytes:
+            msg = f"{path}: larger than {limit_bytes} bytes"
+            raise ProbeError(msg, "too-large")
+        return content
+
+    def state(self, path: str) -> FileState:
+        state = self.states.get(path)
+        if isinstance(state, ProbeError):
+            raise state
+        if state is not None:
+            return state
+        if path in self.contents:
+            return file_state(path, size=len(self.read(path, 1 << 30)))
+        if any(
+            name.startswith(path.rstrip("/") + "/") for name in {**self.contents, **self.states}
+        ):
+            return file_state(path, kind=FileKind.FOLDER)
+        msg = f"{path}: not there"
+        raise Absent(msg)
+
+    def digest(self, path: str, algorithm: str, *, follow: bool = False) -> FileDigest:
+        content = self.read(path, 1 << 30)
+        return FileDigest(self.state(path), algorithm, hashlib.new(algorithm, content).hexdigest())
+
+    def listing(self, path: str, limit: int) -> tuple[str, ...]:
+        start = path.rstrip("/") + "/"
+        names = {
+            name.removeprefix(start).split("/")[0]
+            for name in {**self.contents, **self.states}
+            if name.startswith(start)
+        }
+        if not names:
+            msg = f"{path}: not there"
+            raise Absent(msg)
+        if len(names) > limit:
+            msg = f"{path}: more than {limit} entries"
+            raise ProbeError(msg, "too-large")
+        return tuple(sorted(names))
+
+    def query_sqlite(
+        self, path: str, query: str, parameters: tuple[str | int, ...], limit_bytes: int
+    ) -> tuple[Row, ...]:
+        rows = self.rows.get(path, Absent(f"{path}: not there"))
+        if isinstance(rows, ProbeError):
+            raise rows
+        return rows
+
+
+@dataclass
+class FakeClock:
+    """Two clocks that move only when the test moves them, or pauses."""
+
+    wall: int = 1_700_000_000_000_000_000
+    monotonic: int = 1_000_000_000
+
+    def wall_ns(self) -> int:
+        return self.wall
+
+    def monotonic_ns(self) -> int:
+        return self.monotonic
+
+    def pause(self, duration_s: float) -> None:
+        self.wall += int(duration_s * 1e9)
+        self.monotonic += int(duration_s * 1e9)
+
+
+@dataclass
+class FakeNetwork:
+    """Names, and replies by URL; no datagram is ever answered."""
+
+    names: dict[str, tuple[Address, ...]] = field(default_factory=dict)
+    replies: dict[str, HttpsReply | ProbeError] = field(default_factory=dict)
+
+    def resolve(self, name: str, port: int) -> tuple[Address, ...]:
+        if name not in self.names:
+            msg = f"{name}: unknown name"
+            raise ProbeError(msg)
+        return self.names[name]
+
+    def datagrams(self, address: Address) -> Datagrams:
+        msg = f"{address.ip}: network is unreachable"
+        raise ProbeError(msg)
+
+    def metadata(self, path: str) -> bytes:
+        msg = f"{path}: network is unreachable"
+        raise ProbeError(msg)
+
+    def head(self, url: str, timeout_s: float) -> HttpsReply:
+        reply = self.replies.get(url, ProbeError(f"{url}: network is unreachable"))
+        if isinstance(reply, ProbeError):
+            raise reply
+        return reply
+
+
+@dataclass
+class FakeProcesses:
+    """Processes in a table, and the output of tools by their arguments."""
+
+    processes: tuple[ProcessState, ...] = ()
+    outputs: dict[tuple[str, ...], ToolOutput] = field(default_factory=dict)
+
+    def all(self) -> tuple[ProcessState, ...]:
+        return self.processes
+
+    def run(self, argv: tuple[str, ...], timeout_s: float, limit_bytes: int) -> ToolOutput:
+        if argv not in self.outputs:
+            msg = f"{argv[0]}: not there"
+            raise Absent(msg)
+        return self.outputs[argv]
+
+
+class FakeState:
+    """No folder, and a lock that is always free."""
+
+    def default_folder(self) -> str:
+        return ""
+
+    def run_lock(self, folder: str, note: Callable[[str], None]) -> AbstractContextManager[None]:
+        return nullcontext()
+
+
+def fake_host(  # noqa: PLR0913 - one argument for each part of the door
+    files: FakeFiles | None = None,
+    clock: FakeClock | None = None,
+    network: FakeNetwork | None = None,
+    processes: FakeProcesses | None = None,
+    environment: dict[str, str] | None = None,
+    *,
+    privileged: bool = True,
+) -> Host:
+    """Return a Linux node on which nothing is there but what was given."""
+    return Host(
+        files=files or FakeFiles(),
+        clock=clock or FakeClock(),
+        network=network or FakeNetwork(),
+        processes=processes or FakeProcesses(),
+        state=FakeState(),
+        environment=environment or {},
+        platform=LINUX,
+        privileged=privileged,
+    )

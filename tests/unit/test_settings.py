@@ -1,0 +1,158 @@
+from __future__ import annotations
+
+import pytest
+
+from nodecheck.model.errors import ConfigError
+from nodecheck.model.node import FileKind
+from nodecheck.model.settings import KEYS
+from nodecheck.settings import DEFAULT_FILE, load
+from tests.fake_host import FakeFiles, fake_host, file_state
+
+CHECKS = ("clock", "clock.offset", "agent", "agent.version")
+
+
+def problems(text: str = "", environment: dict[str, str] | None = None) -> list[str]:
+    files = FakeFiles({DEFAULT_FILE: text.encode()}, {DEFAULT_FILE: file_state(DEFAULT_FILE)})
+    with pytest.raises(ConfigError) as caught:
+        load(fake_host(files, environment=environment), CHECKS)
+    return list(caught.value.problems)
+
+
+def test_every_default_is_valid_and_says_so() -> None:
+    settings = load(fake_host(), CHECKS)
+    assert set(settings.values) == {key.name for key in KEYS}
+    assert set(settings.origins.values()) == {"default"}
+    assert settings.number("run.deadline_s") == 10
+    assert settings.unused == ()
+
+
+def test_later_sources_win_and_are_named() -> None:
+    files = FakeFiles(
+        {DEFAULT_FILE: b"[clock]\nwarn_s = 20\ntolerance_s = 200\n[run]\ndeadline_s = 5"},
+        {DEFAULT_FILE: file_state(DEFAULT_FILE)},
+    )
+    host = fake_host(
+        files,
+        environment={
+            "NODECHECK_CLOCK_WARN_S": "30",
+            "NODECHECK_CLOCK_SERVERS": "a, b:1230",
+            "NODECHECK_RUN_OFFLINE": "yes",
+        },
+    )
+    settings = load(host, CHECKS, flags={"run.deadline_s": 7.0})
+    assert (settings.number("clock.warn_s"), settings.origins["clock.warn_s"]) == (
+        30,
+        "environment",
+    )
+    assert settings.number("clock.tolerance_s") == 200
+    assert settings.origins["clock.tolerance_s"] == DEFAULT_FILE
+    assert (settings.number("run.deadline_s"), settings.origins["run.deadline_s"]) == (7, "flag")
+    assert settings.texts("clock.servers") == ("a", "b:1230")
+    assert settings.switch("run.offline")
+
+
+def test_all_mistakes_are_told_at_once_with_file_and_key() -> None:
+    found = problems(
+        """
+        loose = 1
+        [clock]
+        tolerance_s = "5 min"
+        warn_s = -1
+        endpoint = "ftp://x"
+        servers = "one"
+        tolerance = 3
+        [agent]
+        max_age_days = 30.5
+        min_version = "3.3"
+        [run]
+        offline = 1
+        fail_on = "ok"
+        only = ["clocks"]
+        deadline_s = nan
+        """,
+        {"NODECHECK_CLOCK_TOLERANCE": "3", "NODECHECK_RUN_DEADLINE_S": "soon"},
+    )
+    expected = (
+        f"{DEFAULT_FILE}: loose: unknown key",
+        f"{DEFAULT_FILE}: clock.tolerance_s: expected a number of seconds, without a unit",
+        f"{DEFAULT_FILE}: clock.warn_s: expected a number of seconds, 0 or more, not -1",
+        f"{DEFAULT_FILE}: clock.endpoint: not a valid value: 'ftp://x'",
+        f"{DEFAULT_FILE}: clock.servers: expected a list of texts, not 'one'",
+        f"{DEFAULT_FILE}: clock.tolerance: unknown key; did you mean clock.tolerance_s?",
+        f"{DEFAULT_FILE}: agent.max_age_days: expected a whole number of days, not 30.5",
+        f"{DEFAULT_FILE}: agent.min_version: not a valid value: '3.3'",
+        f"{DEFAULT_FILE}: run.offline: expected true or false, not 1",
+        f"{DEFAULT_FILE}: run.fail_on: expected one of warn, unknown, crit, never, not 'ok'",
+        f"{DEFAULT_FILE}: run.deadline_s: expected a number of seconds, 1 to 3600, not nan",
+        "environment: NODECHECK_CLOCK_TOLERANCE: unknown variable; did you mean",
+        "environment: NODECHECK_RUN_DEADLINE_S: expected a number of seconds",
+        f"{DEFAULT_FILE}: run.only: there is no check or group 'clocks'",
+    )
+    for start in expected:
+        assert any(problem.startswith(start) for problem in found), start
+    assert len(found) == len(expected)
+
+
+def test_broken_toml_names_the_line() -> None:
+    (problem,) = problems("[clock]\nwarn_s = = 3\n")
+    assert problem.startswith(f"{DEFAULT_FILE}: not valid TOML")
+    assert "line 2" in problem
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe[clock]", b"x" * 70_000])
+def test_rubbish_in_the_file_is_an_error(content: bytes) -> None:
+    host = fake_host(FakeFiles({DEFAULT_FILE: content}))
+    with pytest.raises(ConfigError):
+        load(host, CHECKS)
+
+
+def test_a_named_file_must_be_there_the_default_one_need_not() -> None:
+    load(fake_host(), CHECKS)
+    with pytest.raises(ConfigError, match=r"/x/y\.toml: there is no such file"):
+        load(fake_host(), CHECKS, file="/x/y.toml")
+
+
+@pytest.mark.parametrize(("mode", "uid"), [(0o666, 0), (0o620, 0), (0o644, 1000)])
+def test_root_refuses_a_file_that_others_can_write(mode: int, uid: int) -> None:
+    state = file_state(DEFAULT_FILE, kind=FileKind.FILE, mode=mode, uid=uid)
+    files = FakeFiles({DEFAULT_FILE: b""}, {DEFAULT_FILE: state})
+    with pytest.raises(ConfigError, match="others can write it"):
+        load(fake_host(files), CHECKS)
+    load(fake_host(files, privileged=False), CHECKS)
+
+
+def test_limits_in_the_wrong_order_are_an_error() -> None:
+    (problem,) = problems("[clock]\nwarn_s = 400\n")
+    assert "clock.warn_s: 400 is more than clock.tolerance_s, which is 300" in problem
+
+
+def test_a_key_that_no_check_uses_is_told() -> None:
+    host = fake_host(environment={"NODECHECK_NODE_EXPECTED_ACCOUNT": "123456789012"})
+    assert load(host, CHECKS).unused == ("node.expected_account",)
+
+
+def test_waivers_are_read_and_checked() -> None:
+    good = '[[waivers]]\ncheck="clock.offset"\nreason="lab"\nowner="me"\nexpires="2027-01-31"\n'
+    files = FakeFiles({DEFAULT_FILE: good.encode()})
+    (waiver,) = load(fake_host(files), CHECKS).waivers
+    assert (waiver.check, waiver.expires) == ("clock.offset", "2027-01-31")
+
+    found = problems(
+        good.replace("clock.offset", "clock.ofset")
+        + good.replace("2027-01-31", "soon")
+        + good.replace('owner="me"', "")
+        + good.replace('"lab"', '" "')
+    )
+    assert [problem.split(": ")[1] for problem in found] == [f"waivers[{i}]" for i in (1, 2, 3, 4)]
+
+
+@pytest.mark.parametrize("text", ["169.254.169.123", "[fd00:ec2::123]:1230", "fd00::1", "a.b:123"])
+def test_server_forms(text: str) -> None:
+    settings = load(fake_host(environment={"NODECHECK_CLOCK_SERVERS": text}), CHECKS)
+    assert settings.texts("clock.servers") == (text,)
+
+
+@pytest.mark.parametrize("text", ["http://x", "a b", "a:b", "[::1"])
+def test_wrong_server_forms(text: str) -> None:
+    with pytest.raises(ConfigError):
+        load(fake_host(environment={"NODECHECK_CLOCK_SERVERS": text}), CHECKS)
