@@ -1,0 +1,173 @@
+"""The network beneath HTTP libraries: names, connected UDP sockets and one HEAD request.
+
+Every wait is a relative timeout of a socket, every deadline is on the monotonic clock.
+"""
+
+from __future__ import annotations
+
+import socket
+import struct
+import sys
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from nodecheck.host.door import Address, Received
+from nodecheck.host.local_clock import SystemClock
+from nodecheck.host.mailbox import Mailbox
+from nodecheck.model.errors import ProbeError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from nodecheck.host.door import Datagrams, HttpsReply, LocalClock
+
+RESOLVE_LIMIT_S = 2.0
+"""libc waits up to 2 x 5 s for each name server, longer than a run may take."""
+
+DATAGRAM_LIMIT = 2048
+SO_TIMESTAMPNS = 35
+"""asm-generic/socket.h; the socket module has no name for it. A 64-bit timespec comes with it."""
+
+TIMESPEC = struct.Struct("@qq")
+SECOND_NS = 1_000_000_000
+
+
+class SocketNetwork:
+    """``Network`` of this machine, on every platform."""
+
+    def __init__(self, environment: Mapping[str, str], clock: LocalClock | None = None) -> None:
+        """Take the environment with proxies and CA bundle, and the clock that stamps arrivals."""
+        self._environment = environment
+        self._clock = clock or SystemClock()
+
+    def resolve(self, name: str, port: int) -> tuple[Address, ...]:
+        """Return the addresses of a name, in the system's order of preference.
+
+        Raises:
+            ProbeError: no such name, or no answer within 2 s.
+        """
+        return _resolve(name, port, RESOLVE_LIMIT_S)
+
+    def datagrams(self, address: Address) -> Datagrams:
+        """Open a connected UDP socket on a random port.
+
+        Raises:
+            ProbeError: there is no way to this address.
+        """
+        return _UdpSocket(address, self._clock)
+
+    def metadata(self, path: str) -> bytes:
+        """Return what the EC2 instance metadata service has at this path (IMDSv2).
+
+        Raises:
+            ProbeError: there is no such service, or it does not answer in time.
+        """
+        from nodecheck.host.metadata import ask  # http.client costs 44 ms
+
+        return ask(path, self._environment)
+
+    def head(self, url: str, timeout_s: float) -> HttpsReply:
+        """Send one HEAD request and return the head of the reply, all within the timeout.
+
+        Raises:
+            ProbeError: no connection, no trust, no reply in time, or not HTTP.
+        """
+        from nodecheck.host.http_head import HeadRequest  # with ssl: 66 ms
+
+        request = HeadRequest(url, self._environment, self._clock, timeout_s)
+        return request.perform(_resolve)
+
+
+def _resolve(name: str, port: int, timeout_s: float) -> tuple[Address, ...]:
+    numeric = _look_up(name, port, socket.AI_NUMERICHOST)
+    if isinstance(numeric, tuple):
+        return numeric
+    with Mailbox() as box:
+        box.start(f"resolve {name}", lambda: _look_up(name, port, 0))
+        arrived = box.wait(min(timeout_s, RESOLVE_LIMIT_S))
+    if not arrived:
+        msg = f"{name}: name not resolved within {min(timeout_s, RESOLVE_LIMIT_S):.1f} s"
+        raise ProbeError(msg, "name-timeout")
+    found = arrived[0][1]
+    if not isinstance(found, tuple):
+        msg = f"{name}: {found}"
+        raise ProbeError(msg, "name-not-found")
+    return found
+
+
+def _look_up(name: str, port: int, flags: int) -> tuple[Address, ...] | str:
+    """Return addresses, or why there are none: this runs in a thread and must not raise."""
+    try:
+        rows = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM, flags=flags)
+    except (OSError, UnicodeError) as exc:
+        return getattr(exc, "strerror", None) or str(exc)
+    families = {socket.AF_INET: 4, socket.AF_INET6: 6}
+    found = [Address(str(row[4][0]), port, families[row[0]]) for row in rows if row[0] in families]
+    return tuple(dict.fromkeys(found))
+
+
+class _UdpSocket:
+    """A connected socket; the kernel drops what other addresses and ports send."""
+
+    def __init__(self, address: Address, clock: LocalClock) -> None:
+        family = socket.AF_INET if address.family == 4 else socket.AF_INET6  # noqa: PLR2004 - IPv4
+        self._clock = clock
+        self._address = address
+        self._socket = socket.socket(family, socket.SOCK_DGRAM)
+        try:
+            if sys.platform == "linux":
+                with suppress(OSError):  # a sandbox without stamps: our own stamp must do
+                    self._socket.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
+            self._socket.connect((address.ip, address.port))
+        except OSError as exc:
+            self._socket.close()
+            raise _unreachable(address, exc) from exc
+
+    def send(self, data: bytes) -> None:
+        """Send one datagram."""
+        try:
+            self._socket.send(data)
+        except OSError as exc:
+            raise _unreachable(self._address, exc) from exc
+
+    def receive(self, timeout_s: float) -> Received | None:
+        """Return the next datagram, or None when the timeout has passed."""
+        self._socket.settimeout(max(timeout_s, 1e-6))
+        try:
+            data, kernel_ns = self._next()
+        except TimeoutError:
+            return None
+        except OSError as exc:
+            raise _unreachable(self._address, exc) from exc
+        # The wall clock first: an interruption in between then only widens the error bound.
+        wall_ns = self._clock.wall_ns()
+        return Received(data, wall_ns, self._clock.monotonic_ns(), kernel_ns)
+
+    if sys.platform == "win32":
+
+        def _next(self) -> tuple[bytes, int | None]:
+            return self._socket.recv(DATAGRAM_LIMIT), None
+
+    else:
+
+        def _next(self) -> tuple[bytes, int | None]:
+            data, ancillary, _, _ = self._socket.recvmsg(
+                DATAGRAM_LIMIT, socket.CMSG_SPACE(TIMESPEC.size)
+            )
+            for level, kind, value in ancillary:
+                is_stamp = (level, kind) == (socket.SOL_SOCKET, SO_TIMESTAMPNS)
+                if is_stamp and len(value) == TIMESPEC.size:  # half as long on 32-bit machines
+                    seconds, nanoseconds = TIMESPEC.unpack(value)
+                    return data, seconds * SECOND_NS + nanoseconds
+            return data, None
+
+    def close(self) -> None:
+        """Close the socket."""
+        self._socket.close()
+
+
+def _unreachable(address: Address, exc: OSError) -> ProbeError:
+    is_refused = isinstance(exc, (ConnectionRefusedError, ConnectionResetError))
+    reason = "connection-refused" if is_refused else "unreachable"
+    text = "nothing listens on" if is_refused else f"{exc.strerror or exc}:"
+    return ProbeError(f"{text} UDP port {address.port}", reason)

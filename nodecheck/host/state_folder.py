@@ -1,0 +1,124 @@
+"""The folder in which nodecheck keeps what must outlive a run, and the lock of a run."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import stat
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+
+from nodecheck.model.errors import Busy, ProbeError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+assert sys.platform != "win32"  # noqa: S101 - tells the type checker which platform this is
+
+SYSTEM_FOLDER: Final = "/var/lib/nodecheck"
+USER_FOLDER: Final = "nodecheck"
+FOLDER_MODE: Final = 0o700
+LOCK_NAME: Final = "lock"
+
+
+class PosixState:
+    """State in a folder that only its owner can write."""
+
+    def __init__(self, environment: Mapping[str, str], *, privileged: bool) -> None:
+        """Take what decides where this user keeps state."""
+        self._environment = environment
+        self._privileged = privileged
+
+    def default_folder(self) -> str:
+        """Return the system's folder for root, else the XDG state folder; '' for neither."""
+        if self._privileged:
+            return SYSTEM_FOLDER
+        base = self._environment.get("XDG_STATE_HOME", "")
+        if base.startswith("/"):
+            return f"{base}/{USER_FOLDER}"
+        home = self._environment.get("HOME", "")
+        return f"{home}/.local/state/{USER_FOLDER}" if home.startswith("/") else ""
+
+    @contextmanager
+    def run_lock(self, folder: str, note: Callable[[str], None]) -> Iterator[None]:
+        """Hold the lock of a run; where there can be none, note why and go on without.
+
+        Raises:
+            Busy: another run holds it.
+        """
+        try:
+            prepare(folder)
+            descriptor = take_lock(folder)
+        except ProbeError as exc:
+            note(f"{exc}; this run takes no lock")
+            yield
+            return
+        try:
+            yield
+        finally:
+            os.close(descriptor)
+
+
+def prepare(folder: str) -> None:
+    """Make the folder (0700), or make sure that nobody else can write what is in it.
+
+    Raises:
+        ProbeError: it cannot be made, or belongs to somebody else.
+    """
+    if not folder:
+        msg = "no state folder: neither XDG_STATE_HOME nor HOME is set"
+        raise ProbeError(msg, "no-state")
+    try:
+        os.makedirs(folder, FOLDER_MODE, exist_ok=True)
+        status = os.lstat(folder)
+    except OSError as exc:
+        msg = f"state folder {folder}: {exc.strerror}"
+        raise ProbeError(msg, "no-state") from exc
+    if not stat.S_ISDIR(status.st_mode):
+        msg = f"state folder {folder}: not a folder"
+        raise ProbeError(msg, "no-state")
+    if status.st_uid != os.geteuid() or status.st_mode & 0o022:
+        mode = stat.S_IMODE(status.st_mode)
+        msg = (
+            f"state folder {folder}: owner {status.st_uid}, mode {mode:04o}: others can write it; "
+            f"mend with: chown {os.geteuid()} {folder} && chmod 700 {folder}"
+        )
+        raise ProbeError(msg, "no-state")
+
+
+def take_lock(folder: str) -> int:
+    """Return the descriptor that holds the lock of this folder until the process ends.
+
+    Raises:
+        Busy: another process holds it; the message names it.
+        ProbeError: the lock file cannot be opened.
+    """
+    path = f"{folder}/{LOCK_NAME}"
+    try:
+        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+        descriptor = os.open(path, flags, 0o600)
+    except OSError as exc:
+        msg = f"{path}: {exc.strerror}"
+        raise ProbeError(msg, "no-state") from exc
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as exc:
+        holder = os.pread(descriptor, 64, 0).decode("ascii", "replace").strip()
+        os.close(descriptor)
+        msg = f"another run (process {holder or 'unknown'}) holds {path}"
+        raise Busy(msg) from exc
+    except OSError as exc:
+        os.close(descriptor)
+        msg = f"{path}: {exc.strerror}"
+        raise ProbeError(msg, "no-state") from exc
+    _write_holder(descriptor)
+    return descriptor
+
+
+def _write_holder(descriptor: int) -> None:
+    try:
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+    except OSError:  # a full disk: the lock holds all the same
+        return
