@@ -1,0 +1,83 @@
+"""Arguments and environment in, exit code out.
+
+What a command does not need is not imported: ``--version`` and mistakes cost a few milliseconds.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Final
+
+from nodecheck.arguments import HelpAsked, parse
+from nodecheck.host.output import write_error, write_out
+from nodecheck.model.errors import ConfigError, ProbeError, UsageError
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+    from collections.abc import Sequence
+
+UNKNOWN: Final = 3
+USAGE: Final = 64
+INTERNAL: Final = 70
+CONFIG: Final = 78
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run nodecheck and return its exit code."""
+    try:
+        return _dispatch(parse(sys.argv[1:] if arguments is None else arguments))
+    except HelpAsked as exc:
+        return _print(str(exc))
+    except KeyboardInterrupt:
+        write_error("nodecheck: interrupted before anything was checked\n")
+        return UNKNOWN
+    except UsageError as exc:
+        write_error(f"nodecheck: {exc}\nnodecheck: try: nodecheck --help\n")
+        return USAGE
+    except ConfigError as exc:
+        write_error("".join(f"nodecheck: {problem}\n" for problem in exc.problems))
+        return CONFIG
+    except Exception:  # noqa: BLE001 - the last resort: a bug is told as one
+        import traceback
+
+        write_error(traceback.format_exc() + "nodecheck: internal error; nothing was proven\n")
+        return INTERNAL
+
+
+def _dispatch(options: Namespace) -> int:
+    if options.command == "run":
+        from nodecheck.host.here import this_host
+        from nodecheck.running import run_command
+
+        return run_command(this_host(), options)
+    return _print(_words(options))
+
+
+def _print(words: str) -> int:
+    problem = write_out(words)
+    if problem:
+        write_error(f"nodecheck: stdout: {problem}\n")
+    return INTERNAL if problem else 0
+
+
+def _words(options: Namespace) -> str:
+    from nodecheck import manual
+
+    if options.version:
+        return manual.version(verbose=options.verbose)
+    if options.command == "explain":
+        return manual.explanation(options.check)
+    if options.command == "schema":
+        return manual.schema()
+    from nodecheck.host.here import this_host
+
+    host = this_host()
+    if options.command == "list":
+        return manual.listing(host.platform)
+    try:
+        settings = manual.settings(host, options.config)
+        if options.command == "config":
+            return manual.configuration(settings, shows=options.action == "show")
+        return manual.key_table(host, settings)
+    except ProbeError as exc:
+        raise ConfigError((str(exc),)) from exc

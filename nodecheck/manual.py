@@ -1,0 +1,144 @@
+"""What nodecheck tells about itself: checks, settings, keys, schema and version."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from nodecheck import VERSION
+from nodecheck.commit import COMMIT
+from nodecheck.model.errors import UsageError
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from nodecheck.host.door import Host
+    from nodecheck.model.node import Platform
+    from nodecheck.model.settings import Setting, Settings
+    from nodecheck.model.trust import PinnedKey
+
+
+def version(*, verbose: bool) -> str:
+    """Return the version; verbose adds commit, interpreter and libraries."""
+    if not verbose:
+        return f"nodecheck {VERSION}\n"
+    import platform
+    import ssl
+
+    rows = {
+        "commit": COMMIT,
+        "python": platform.python_version(),
+        "openssl": ssl.OPENSSL_VERSION,
+    }
+    return f"nodecheck {VERSION}\n" + "".join(f"{name:<8} {text}\n" for name, text in rows.items())
+
+
+def listing(platform: Platform) -> str:
+    """Return every check with its question, and whether it applies to this node."""
+    from nodecheck.catalogue import BY_ID
+
+    width = max(len(check_id) for check_id in BY_ID)
+    lines = [
+        f"{check.check_id:<{width}}  {'network' if check.only_online else 'local  '}  "
+        f"{check.question}\n"
+        for check in BY_ID.values()
+    ]
+    return "".join(lines) + f"\nall of them apply to this node ({platform.os_name})\n"
+
+
+def explanation(check_id: str) -> str:
+    """Return the manual page of one check.
+
+    Raises:
+        UsageError: there is no such check.
+    """
+    from nodecheck.catalogue import BY_ID
+
+    check = BY_ID.get(check_id)
+    if check is None:
+        from difflib import get_close_matches
+
+        near = get_close_matches(check_id, BY_ID, 1)
+        hint = f"; did you mean {near[0]}?" if near else "; see: nodecheck list"
+        msg = f"there is no check {check_id!r}{hint}"
+        raise UsageError(msg)
+    parts = (check.check_id, check.question, check.why, check.explanation.strip())
+    return "\n\n".join(parts) + "\n"
+
+
+def schema() -> str:
+    """Return the JSON Schema of the report."""
+    import json
+
+    from nodecheck.sinks.json_schema import SCHEMA
+
+    return json.dumps(SCHEMA, indent=2) + "\n"
+
+
+def settings(host: Host, file: str | None) -> Settings:
+    """Return the effective settings.
+
+    Raises:
+        ConfigError: the settings are wrong.
+    """
+    from nodecheck.catalogue import SELECTORS
+    from nodecheck.settings import load, settings_file
+
+    return load(host, SELECTORS, file=settings_file(file))
+
+
+def configuration(settings: Settings, *, shows: bool) -> str:
+    """Return every effective setting with its origin, or just that there is no mistake."""
+    from nodecheck.model.settings import KEYS
+
+    notes = [f"# note: {name}: no check of this version uses it\n" for name in settings.unused]
+    if not shows:
+        changed = sum(origin != "default" for origin in settings.origins.values())
+        return f"settings are valid: {changed} set, the rest are defaults\n" + "".join(notes)
+    rows = [
+        (f"{key.name} = {_toml(settings.values[key.name])}", settings.origins[key.name])
+        for key in KEYS
+    ]
+    width = min(60, max(len(row) for row, _ in rows))
+    lines = [f"{row:<{width}}  # {origin}\n" for row, origin in rows]
+    waivers = [
+        f"waivers: {waiver.check} until {waiver.expires} by {waiver.owner}: {waiver.reason}\n"
+        for waiver in settings.waivers
+    ]
+    return "".join([*lines, *waivers, *notes])
+
+
+def _toml(value: Setting) -> str:
+    if isinstance(value, tuple):
+        return "[" + ", ".join(_toml(item) for item in value) + "]"
+    import json
+
+    return json.dumps(value)
+
+
+def key_table(host: Host, settings: Settings) -> str:
+    """Return the signing keys believed, with their days left by the local clock.
+
+    Raises:
+        ProbeError: a key file of the settings cannot be used.
+    """
+    from nodecheck import policies
+    from nodecheck.model.moment import instant
+    from nodecheck.probes import key_ring
+
+    now = instant(host.clock.wall_ns())
+    keys = key_ring.look(host, policies.trust(settings)).facts.keys
+    lines = [
+        f"{key.fingerprint}  {key.created_at:%Y-%m-%d}  {_until(key, now)}  {key.owner}\n"
+        for key in keys
+    ]
+    head = f"{'fingerprint':<40}  {'created':<10}  {'expires':<10}  {'days left':>9}  owner\n"
+    return head + "".join(lines) + f"\ndays left by the local clock, {now:%Y-%m-%d %H:%M} UTC\n"
+
+
+def _until(key: PinnedKey, now: datetime) -> str:
+    if key.distrusted_after:
+        return f"{'distrusted':<10}  {key.distrusted_after:%Y-%m-%d}"
+    if key.expires_at is None:
+        return f"{'never':<10}  {'-':>9}"
+    days = (key.expires_at - now).days
+    return f"{key.expires_at:%Y-%m-%d}  {days if days >= 0 else 'expired':>9}"

@@ -1,0 +1,198 @@
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from threading import Event
+from typing import TYPE_CHECKING
+
+import pytest
+
+from nodecheck.host.mailbox import Mailbox
+from nodecheck.judging import judge, link, waive
+from nodecheck.looking import Looking, needed
+from nodecheck.model.errors import Denied, ProbeError
+from nodecheck.model.settings import DEFAULTS, Settings, Waiver
+from nodecheck.model.verdict import Evidence, Finding, SkipReason, Status, Verdict
+from nodecheck.plan import Bench, Cause, Check, Look, Outcomes, Probe
+from tests.fake_host import fake_host
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+from nodecheck.model.moment import instant
+
+NOW = instant(1_700_000_000 * 10**9)  # 2023-11-14
+
+
+@dataclass(frozen=True)
+class First:
+    value: int
+
+
+@dataclass(frozen=True)
+class Second:
+    value: int
+
+
+class RealClock:
+    def wall_ns(self) -> int:
+        return time.time_ns()
+
+    def monotonic_ns(self) -> int:
+        return time.monotonic_ns()
+
+    def pause(self, duration_s: float) -> None:
+        Event().wait(duration_s)
+
+
+def look(probes: tuple[Probe, ...], limit_s: float = 5, settings: Settings = DEFAULTS) -> Looking:
+    host = fake_host(clock=RealClock())  # type: ignore[arg-type]
+    looking = Looking(host, settings, probes)
+    with Mailbox() as mailbox:
+        looking.finish(mailbox, time.monotonic_ns() + int(limit_s * 1e9), lambda _names: None)
+    return looking
+
+
+def hang(_look: Look) -> object:
+    return Event().wait()
+
+
+def test_a_probe_gets_what_its_needs_found() -> None:
+    second = Probe(Second, lambda own: Second(own.outcomes.get(First).value + 1), (First,))
+    outcomes = look((second, Probe(First, lambda _: First(1)))).outcomes
+    assert outcomes.get(Second) == Second(2)
+
+
+def test_a_hanging_probe_is_unknown_and_does_not_hold_up_the_rest() -> None:
+    probes = (
+        Probe(First, hang, limit_s=0.2),
+        Probe(
+            Second,
+            lambda own: Second(isinstance(own.outcomes.outcome(First), ProbeError)),
+            (First,),
+        ),
+    )
+    begun = time.monotonic()
+    outcomes = look(probes).outcomes
+    assert time.monotonic() - begun < 1
+    assert outcomes.get(Second) == Second(1)
+    with pytest.raises(ProbeError, match="no answer in time") as caught:
+        outcomes.get(First)
+    assert caught.value.reason == "timeout"
+
+
+def test_the_deadline_of_the_run_ends_everything() -> None:
+    begun = time.monotonic()
+    outcomes = look((Probe(First, hang), Probe(Second, hang, (First,))), limit_s=0.3).outcomes
+    assert time.monotonic() - begun < 1
+    for kind in (First, Second):
+        error = outcomes.outcome(kind)
+        assert isinstance(error, ProbeError)
+        assert error.reason == "timeout"
+
+
+def test_a_bug_in_a_probe_is_kept_as_a_trace() -> None:
+    looking = look((Probe(First, lambda _: First(1 // 0)),))
+    assert "ZeroDivisionError" in looking.failures[0]
+    error = looking.outcomes.outcome(First)
+    assert isinstance(error, ProbeError)
+    assert error.reason == "internal-error"
+
+
+def test_offline_starts_no_probe_that_uses_the_network() -> None:
+    settings = Settings({**DEFAULTS.values, "run.offline": True}, DEFAULTS.origins)
+    outcomes = look((Probe(First, hang, uses_network=True),), settings=settings).outcomes
+    error = outcomes.outcome(First)
+    assert isinstance(error, ProbeError)
+    assert error.reason == "offline"
+
+
+def test_an_interruption_ends_the_looking() -> None:
+    host = fake_host(clock=RealClock())  # type: ignore[arg-type]
+    looking = Looking(host, DEFAULTS, (Probe(First, hang),))
+    with Mailbox() as mailbox:
+        mailbox.interrupt("SIGTERM")
+        looking.finish(mailbox, time.monotonic_ns() + 5 * 10**9, lambda _names: None)
+    error = looking.outcomes.outcome(First)
+    assert isinstance(error, ProbeError)
+    assert (error.reason, str(error)) == ("interrupted", "interrupted by SIGTERM")
+
+
+def test_needed_probes_include_the_needs_of_needs() -> None:
+    first, second = Probe(First, hang), Probe(Second, hang, (First,))
+    assert needed((first, second), (check(lambda _: ok()),)) == (first, second)
+    assert needed((first, second), ()) == ()
+
+
+def ok(check_id: str = "a.b") -> Verdict:
+    return Verdict.ok(check_id, "fine", (Evidence("x", 1),))
+
+
+def bad(check_id: str, reason: str = "broken") -> Verdict:
+    return Verdict.of(check_id, Status.CRIT, (Finding(reason, "it is broken"),))
+
+
+def check(judge_it: Callable[[Bench], Verdict], *, only_online: bool = False) -> Check:
+    return Check("a.b", "?", "why", "text", (Second,), judge_it, only_online)
+
+
+def raising(error: Exception) -> Callable[[Bench], Verdict]:
+    def judge_it(_bench: Bench) -> Verdict:
+        raise error
+
+    return judge_it
+
+
+@pytest.mark.parametrize(
+    ("judge_it", "status", "reason"),
+    [
+        (lambda _: ok(), Status.OK, "ok"),
+        (raising(ProbeError("not seen")), Status.UNKNOWN, "not-observed"),
+        (raising(ProbeError("late", "timeout")), Status.UNKNOWN, "timeout"),
+        (raising(Denied("no")), Status.UNKNOWN, "no-permission"),
+        (raising(KeyError("bug")), Status.UNKNOWN, "internal-error"),
+        (lambda bench: bench.outcomes.get(First), Status.UNKNOWN, "not-observed"),
+        (lambda _: None, Status.UNKNOWN, "internal-error"),
+    ],
+)
+def test_what_becomes_of_a_judgement(
+    judge_it: Callable[[Bench], Verdict], status: Status, reason: str
+) -> None:
+    verdict, trace = judge(check(judge_it), Outcomes(), DEFAULTS, None)
+    assert (verdict.status, verdict.reason) == (status, reason)
+    assert bool(trace) == (reason == "internal-error")
+
+
+def test_offline_skips_what_only_the_network_can_answer() -> None:
+    settings = Settings({**DEFAULTS.values, "run.offline": True}, DEFAULTS.origins)
+    verdict, _ = judge(check(lambda _: ok(), only_online=True), Outcomes(), settings, None)
+    assert (verdict.status, verdict.skip_reason) == (Status.SKIP, SkipReason.OFFLINE)
+
+
+def test_a_finding_is_linked_to_its_cause_and_only_to_that() -> None:
+    causes = (Cause("a.root", ("broken",), ("a.leaf",)),)
+    linked = link((bad("a.root"), bad("a.leaf"), bad("a.other")), causes)
+    assert [verdict.caused_by for verdict in linked] == [None, "a.root", None]
+    calm = link((bad("a.root", "else"), bad("a.leaf")), causes)
+    assert [verdict.caused_by for verdict in calm] == [None, None]
+    healthy = link((bad("a.root"), ok("a.leaf")), causes)
+    assert healthy[1].caused_by is None
+
+
+@pytest.mark.parametrize(
+    ("expires", "now", "status", "reasons"),
+    [
+        ("2023-11-14", NOW, Status.SKIP, []),
+        ("2023-11-13", NOW, Status.CRIT, ["broken", "waiver-expired"]),
+        ("2023-11-14", None, Status.CRIT, ["broken", "waiver-unproven"]),
+    ],
+)
+def test_waivers(expires: str, now: datetime | None, status: Status, reasons: list[str]) -> None:
+    waiver = Waiver("a.b", "lab", "me", expires)
+    waived = waive(bad("a.b"), (waiver,), now)
+    assert waived.status is status
+    assert [finding.reason for finding in waived.findings] == reasons
+    assert "it is broken" in waived.message
+    assert waive(ok(), (waiver,), now) == ok()
+    assert waive(bad("a.c"), (waiver,), now) == bad("a.c")
