@@ -62,6 +62,11 @@ class Look:
     outcomes: Outcomes
     limit_s: float
 
+    @property
+    def state_folder(self) -> str:
+        """Return where state is kept, '' where there is no such place."""
+        return self.settings.text("state.dir") or self.host.state.default_folder()
+
 
 @dataclass(frozen=True, slots=True)
 class Bench:

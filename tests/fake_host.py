@@ -161,11 +161,24 @@ class FakeProcesses:
         return self.outputs[argv]
 
 
+@dataclass
 class FakeState:
-    """No folder, and a lock that is always free."""
+    """Contents by folder and name, and a lock that is always free."""
+
+    contents: dict[str, bytes | ProbeError] = field(default_factory=dict)
 
     def default_folder(self) -> str:
-        return ""
+        return "/state"
+
+    def read(self, folder: str, name: str, limit_bytes: int) -> bytes:
+        return FakeFiles(self.contents).read(f"{folder}/{name}", limit_bytes)
+
+    def write(self, folder: str, name: str, content: bytes) -> None:
+        self.contents[f"{folder}/{name}"] = content
+
+    def set_aside(self, folder: str, name: str) -> str:
+        self.contents[f"{folder}/{name}.damaged"] = self.contents.pop(f"{folder}/{name}")
+        return f"{folder}/{name}.damaged"
 
     def run_lock(self, folder: str, note: Callable[[str], None]) -> AbstractContextManager[None]:
         return nullcontext()
@@ -178,6 +191,7 @@ def fake_host(  # noqa: PLR0913 - one argument for each part of the door
     processes: FakeProcesses | None = None,
     environment: dict[str, str] | None = None,
     *,
+    state: FakeState | None = None,
     privileged: bool = True,
 ) -> Host:
     """Return a Linux node on which nothing is there but what was given."""
@@ -186,7 +200,7 @@ def fake_host(  # noqa: PLR0913 - one argument for each part of the door
         clock=clock or FakeClock(),
         network=network or FakeNetwork(),
         processes=processes or FakeProcesses(),
-        state=FakeState(),
+        state=state or FakeState(),
         environment=environment or {},
         platform=LINUX,
         privileged=privileged,

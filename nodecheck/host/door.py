@@ -151,6 +151,15 @@ class State(Protocol):
     def run_lock(self, folder: str, note: Callable[[str], None]) -> AbstractContextManager[None]:
         """Hold the lock of a run, or raise Busy; where there can be none, note why."""
 
+    def read(self, folder: str, name: str, limit_bytes: int) -> bytes:
+        """Return what was kept under this name; what others could write is a ProbeError."""
+
+    def write(self, folder: str, name: str, content: bytes) -> None:
+        """Keep this content: a reader, or a run after a crash, sees the old or the new, whole."""
+
+    def set_aside(self, folder: str, name: str) -> str:
+        """Move a damaged file out of the way and return where it is now."""
+
 
 @dataclass(frozen=True, slots=True)
 class Host:

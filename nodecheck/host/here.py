@@ -36,7 +36,7 @@ def this_host() -> Host:
             clock=clock,
             network=SocketNetwork(os.environ),
             processes=PosixProcesses(files, clock),
-            state=PosixState(os.environ, privileged=privileged),
+            state=PosixState(files, os.environ, privileged=privileged),
             environment=os.environ,
             platform=Platform("linux", os_name(files), os.uname().machine),
             privileged=privileged,

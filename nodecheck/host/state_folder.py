@@ -6,13 +6,15 @@ import fcntl
 import os
 import stat
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
-from nodecheck.model.errors import Busy, ProbeError
+from nodecheck.model.errors import Absent, Busy, ProbeError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
+
+    from nodecheck.host.door import Files
 
 assert sys.platform != "win32"  # noqa: S101 - tells the type checker which platform this is
 
@@ -25,8 +27,9 @@ LOCK_NAME: Final = "lock"
 class PosixState:
     """State in a folder that only its owner can write."""
 
-    def __init__(self, environment: Mapping[str, str], *, privileged: bool) -> None:
-        """Take what decides where this user keeps state."""
+    def __init__(self, files: Files, environment: Mapping[str, str], *, privileged: bool) -> None:
+        """Take the files to read with, and what decides where this user keeps state."""
+        self._files = files
         self._environment = environment
         self._privileged = privileged
 
@@ -58,6 +61,68 @@ class PosixState:
             yield
         finally:
             os.close(descriptor)
+
+    def read(self, folder: str, name: str, limit_bytes: int) -> bytes:
+        """Return what was kept under this name.
+
+        Raises:
+            Absent: nothing was.
+            ProbeError: others can write it, or it is too large.
+        """
+        if not folder:
+            msg = f"{name}: there is no state folder"
+            raise Absent(msg)
+        path = f"{folder}/{name}"
+        for place in (folder, path):
+            state = self._files.state(place)
+            if state.uid != os.geteuid() or state.mode & 0o022:
+                msg = f"{place}: owner {state.uid}, mode {state.mode:04o}: others can write it"
+                raise ProbeError(msg, "no-state")
+        return self._files.read(path, limit_bytes)
+
+    def write(self, folder: str, name: str, content: bytes) -> None:
+        """Keep this content whole or not at all.
+
+        Raises:
+            ProbeError: it cannot be kept; what was there before still is.
+        """
+        prepare(folder)
+        path = f"{folder}/{name}"
+        temporary = f"{folder}/.{name}.{os.getpid()}.new"
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
+        try:
+            try:
+                with open(os.open(temporary, flags, 0o600), "wb") as stream:
+                    stream.write(content)
+                    stream.flush()
+                    os.fsync(stream.fileno())
+                os.rename(temporary, path)
+            except OSError:
+                with suppress(OSError):
+                    os.unlink(temporary)
+                raise
+            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+        except OSError as exc:
+            msg = f"{path}: {exc.strerror}"
+            raise ProbeError(msg, "no-state") from exc
+
+    def set_aside(self, folder: str, name: str) -> str:
+        """Move a damaged file out of the way, over an earlier damaged one; return where it is.
+
+        Raises:
+            ProbeError: it cannot be moved.
+        """
+        path = f"{folder}/{name}.damaged"
+        try:
+            os.rename(f"{folder}/{name}", path)
+        except OSError as exc:
+            msg = f"{folder}/{name}: {exc.strerror}"
+            raise ProbeError(msg, "no-state") from exc
+        return path
 
 
 def prepare(folder: str) -> None:

@@ -33,7 +33,7 @@ if sys.platform != "win32":
 assert sys.platform != "win32"  # for the type checker
 
 FILES = PosixFiles()
-STATE = PosixState({}, privileged=True)
+STATE = PosixState(FILES, {}, privileged=True)
 PROCESSES = PosixProcesses(FILES, SystemClock())
 
 
@@ -282,8 +282,9 @@ def test_a_killed_run_leaves_no_lock(tmp_path: Path) -> None:
     folder = str(tmp_path / "state")
     code = (
         "import signal, sys\n"
+        "from nodecheck.host.posix_files import PosixFiles\n"
         "from nodecheck.host.state_folder import PosixState\n"
-        f"with PosixState({{}}, privileged=True).run_lock({folder!r}, print):\n"
+        f"with PosixState(PosixFiles(), {{}}, privileged=True).run_lock({folder!r}, print):\n"
         "    print('held', flush=True)\n"
         "    signal.pause()\n"
     )
@@ -327,7 +328,7 @@ def test_a_state_folder_of_others_is_refused(tmp_path: Path) -> None:
     ],
 )
 def test_where_state_is_kept(environment: dict[str, str], privileged: bool, folder: str) -> None:  # noqa: FBT001
-    assert PosixState(environment, privileged=privileged).default_folder() == folder
+    assert PosixState(FILES, environment, privileged=privileged).default_folder() == folder
 
 
 def test_without_a_lock_a_run_goes_on_and_says_so() -> None:
@@ -336,6 +337,45 @@ def test_without_a_lock_a_run_goes_on_and_says_so() -> None:
         pass
     assert notes
     assert "takes no lock" in notes[0]
+
+
+def test_what_is_kept_is_kept_whole(tmp_path: Path) -> None:
+    folder = tmp_path / "state"
+    with pytest.raises(Absent):
+        STATE.read(str(folder), "history", 100)
+    STATE.write(str(folder), "history", b"one")
+    STATE.write(str(folder), "history", b"two")
+    path = folder / "history"
+    assert (STATE.read(str(folder), "history", 100), path.stat().st_mode & 0o777) == (b"two", 0o600)
+    assert [item.name for item in folder.iterdir()] == ["history"]
+    with pytest.raises(ProbeError):
+        STATE.read(str(folder), "history", 2)
+    path.chmod(0o620)
+    with pytest.raises(ProbeError, match="others can write it"):
+        STATE.read(str(folder), "history", 100)
+    path.unlink()
+    path.symlink_to("/etc/passwd")
+    with pytest.raises(ProbeError):
+        STATE.read(str(folder), "history", 10**6)
+    assert STATE.set_aside(str(folder), "history") == f"{path}.damaged"
+    with pytest.raises(Absent):
+        STATE.read("", "history", 100)
+    with pytest.raises(ProbeError):
+        STATE.write("", "history", b"x")
+
+
+def test_a_full_disk_keeps_what_was_there(tmp_path: Path) -> None:
+    folder = tmp_path / "state"
+    folder.mkdir(mode=0o700)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k,mode=700", "t", folder], check=True)
+    try:
+        STATE.write(str(folder), "history", b"one")
+        with pytest.raises(ProbeError, match="No space left"):
+            STATE.write(str(folder), "history", bytes(100_000))
+        assert STATE.read(str(folder), "history", 100) == b"one"
+        assert [item.name for item in folder.iterdir()] == ["history"]
+    finally:
+        subprocess.run(["umount", folder], check=True)
 
 
 def test_a_denied_file_is_told_from_an_absent_one(tmp_path: Path) -> None:
