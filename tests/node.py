@@ -22,7 +22,8 @@ class Node:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._mounts = ""
+        # faketime names its semaphore after its process: nodes of one machine must not share them.
+        self._mounts = "mount -t tmpfs tmpfs /dev/shm\n"
         for number, target in enumerate(FOLDERS):
             upper, work = folder / f"upper{number}", folder / f"work{number}"
             upper.mkdir(parents=True)
