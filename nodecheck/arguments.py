@@ -18,6 +18,10 @@ EPILOG: Final = """\
 exit codes:
   0 ok   1 warn   2 crit   3 unknown   64 usage   70 internal error   78 bad configuration
 
+nodecheck run --help lists the options of a run. Settings are also read from
+/etc/nodecheck/config.toml and from variables (NODECHECK_CLOCK_WARN_S and so on):
+nodecheck config show.
+
 examples:
   nodecheck                             all checks, for people
   nodecheck --only clock --format json  the clock alone, for programs
@@ -51,6 +55,8 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         HelpAsked: the help is wanted.
     """
     words = list(arguments)
+    if "--version" in words:  # wherever it stands
+        return argparse.Namespace(version=True, verbose={"-v", "--verbose"} & set(words))
     if not words or (words[0].startswith("-") and words[0] not in {"-h", "--help", "--version"}):
         words.insert(0, "run")
     return _parser().parse_args(words)
@@ -76,7 +82,7 @@ def _parser() -> argparse.ArgumentParser:
     keys = commands.add_parser("keys", help="the signing keys believed, and their days left")
     _add_config(keys)
     config = commands.add_parser("config", help="validate or show the settings")
-    config.add_argument("action", choices=("check", "show"))
+    config.add_argument("action", choices=("check", "show"), metavar="{check,show}")
     _add_config(config)
     return parser
 
@@ -95,8 +101,8 @@ def _add_run(run: argparse.ArgumentParser) -> None:
     add("--output", metavar="FILE", help="also write the full report to this file")
     add("--report", action="append", metavar="SINK", help="send the report: cloudwatch")
     add("--fail-on", choices=FAIL_ON, help="the mildest verdict that exits non-zero")
-    add("--deadline", type=float, metavar="SECONDS", help="time for the whole run (10)")
-    add("--splay", type=float, metavar="SECONDS", help="spread network reports over (0)")
+    add("--deadline", type=float, metavar="SECONDS", help="time for checks and delivery (10)")
+    add("--splay", type=float, metavar="SECONDS", help="spread reports of a fleet over (0)")
     add("--offline", action="store_const", const=True, help="use no network")
     _add_config(run)
     add("--dry-run", action="store_true", help="print what would be sent, and send nothing")

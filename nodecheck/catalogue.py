@@ -2,85 +2,34 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from nodecheck import policies
+from nodecheck import agent_judges, clock_judges
 from nodecheck.checks import (
     agent_files,
     agent_installed,
     agent_running,
     agent_signature,
     agent_signing_key,
+    agent_snap_signature,
     agent_version,
+    clock_discipline,
+    clock_forecast,
     clock_offset,
 )
 from nodecheck.model.clock import ClockFacts
+from nodecheck.model.clock_history import HistoryFacts
+from nodecheck.model.discipline import DisciplineFacts
+from nodecheck.model.history import History
 from nodecheck.model.install import InstallSurvey, RunningFacts
 from nodecheck.model.offer import ReleaseFacts
-from nodecheck.model.trust import FileFacts, RpmFacts
+from nodecheck.model.package import PackageFacts
+from nodecheck.model.skew import SkewFacts
+from nodecheck.model.snap import SnapProofs
+from nodecheck.model.trust import FileFacts
+from nodecheck.model.update_window import UpdateWindow
 from nodecheck.plan import Cause, Check
 from nodecheck.trust.key_ring import KeyRing
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from nodecheck.model.verdict import Verdict
-    from nodecheck.plan import Bench
-
-
-def _judge_version(bench: Bench) -> Verdict:
-    offline = bench.settings.switch("run.offline")
-    return agent_version.judge(
-        bench.outcomes.get(InstallSurvey),
-        None if offline else bench.outcomes.outcome(ReleaseFacts),
-        policies.version(bench.settings),
-        bench.now,
-    )
-
-
-def _judge_signature(bench: Bench) -> Verdict:
-    return agent_signature.judge(
-        bench.outcomes.get(InstallSurvey),
-        bench.outcomes.get(RpmFacts),
-        bench.outcomes.get(KeyRing).facts,
-        policies.trust(bench.settings),
-        bench.now,
-    )
-
-
-def _judge_files(bench: Bench) -> Verdict:
-    found = bench.outcomes
-    found.get(KeyRing)  # without it nothing is proven
-    return agent_files.judge(found.get(InstallSurvey), found.get(RpmFacts), found.get(FileFacts))
-
-
-def _judge_running(bench: Bench) -> Verdict:
-    found = bench.outcomes
-    rpm = found.outcome(RpmFacts)
-    signed = _signed_digests(rpm) if isinstance(rpm, RpmFacts) else None
-    return agent_running.judge(found.get(InstallSurvey), found.get(RunningFacts), signed)
-
-
-def _signed_digests(rpm: RpmFacts) -> Mapping[str, str] | None:
-    """Return the SHA-256 of each signed file, if the signature of every package is proven."""
-    if not rpm.packages or not all(package.proven for package in rpm.packages):
-        return None
-    return {
-        file.path: file.digest
-        for package in rpm.packages
-        for file in package.files
-        if file.algorithm == "sha256" and file.digest
-    }
-
-
-def _judge_key(bench: Bench) -> Verdict:
-    return agent_signing_key.judge(
-        bench.outcomes.get(InstallSurvey),
-        bench.outcomes.get(KeyRing).facts,
-        policies.trust(bench.settings),
-        bench.now,
-    )
-
 
 CHECKS: Final = (
     Check(
@@ -88,16 +37,31 @@ CHECKS: Final = (
         clock_offset.QUESTION,
         "AWS refuses every signed request of a node whose clock is further off than its tolerance.",
         clock_offset.EXPLANATION,
-        (ClockFacts,),
-        lambda bench: clock_offset.judge(
-            bench.outcomes.get(ClockFacts), policies.clock(bench.settings)
-        ),
+        (ClockFacts, SkewFacts, DisciplineFacts),
+        clock_judges.judge_offset,
+        only_online=True,
+    ),
+    Check(
+        "clock.discipline",
+        clock_discipline.QUESTION,
+        "A clock that nothing steers, or that follows nobody, leaves the tolerance one day.",
+        clock_discipline.EXPLANATION,
+        (DisciplineFacts, ClockFacts, SkewFacts),
+        clock_judges.judge_discipline,
+    ),
+    Check(
+        "clock.forecast",
+        clock_forecast.QUESTION,
+        "On that day AWS refuses what this node signs, and nothing reports it any more.",
+        clock_forecast.EXPLANATION,
+        (ClockFacts, DisciplineFacts, HistoryFacts, SkewFacts),
+        clock_judges.judge_forecast,
         only_online=True,
     ),
     Check(
         "agent.installed",
         agent_installed.QUESTION,
-        "Without exactly one SSM Agent this node cannot be managed, or two of them fight over it.",
+        "Without an SSM Agent a node cannot be managed, and two of them fight over it.",
         agent_installed.EXPLANATION,
         (InstallSurvey,),
         lambda bench: agent_installed.judge(bench.outcomes.get(InstallSurvey)),
@@ -108,31 +72,31 @@ CHECKS: Final = (
         "An old agent lacks fixes and features; AWS asks for an update at least every month.",
         agent_version.EXPLANATION,
         (InstallSurvey, ReleaseFacts, ClockFacts),
-        _judge_version,
+        agent_judges.judge_version,
     ),
     Check(
         "agent.signature",
         agent_signature.QUESTION,
         "What Amazon did not sign is not proven to be Amazon's, and it runs as root.",
-        agent_signature.EXPLANATION,
-        (InstallSurvey, RpmFacts, KeyRing, ClockFacts),
-        _judge_signature,
+        agent_signature.EXPLANATION + "\n" + agent_snap_signature.EXPLANATION,
+        (InstallSurvey, PackageFacts, SnapProofs, KeyRing, ClockFacts, UpdateWindow),
+        agent_judges.tempered(agent_judges.judge_signature),
     ),
     Check(
         "agent.files",
         agent_files.QUESTION,
         "A file that is not the signed one, or that others can replace, runs as root.",
         agent_files.EXPLANATION,
-        (InstallSurvey, RpmFacts, FileFacts, KeyRing),
-        _judge_files,
+        (InstallSurvey, PackageFacts, FileFacts, KeyRing, ClockFacts, UpdateWindow),
+        agent_judges.tempered(agent_judges.judge_files),
     ),
     Check(
         "agent.running",
         agent_running.QUESTION,
-        "Good files prove nothing about a process that was started from others.",
+        "Only what runs answers to Systems Manager, and good files prove nothing about it.",
         agent_running.EXPLANATION,
-        (InstallSurvey, RpmFacts, RunningFacts),
-        _judge_running,
+        (InstallSurvey, PackageFacts, SnapProofs, RunningFacts, ClockFacts, History, UpdateWindow),
+        agent_judges.tempered(agent_judges.judge_running),
     ),
     Check(
         "agent.signing-key",
@@ -140,10 +104,11 @@ CHECKS: Final = (
         "After the newest key has expired, new releases are signed by a key not known here.",
         agent_signing_key.EXPLANATION,
         (InstallSurvey, KeyRing, ClockFacts),
-        _judge_key,
+        agent_judges.judge_key,
         only_online=True,
     ),
 )
+
 
 BY_ID: Final = {check.check_id: check for check in CHECKS}
 
@@ -162,8 +127,33 @@ CAUSES: Final = (
             "key-ring-due",
             "key-distrusted",
             "wrong-package",
+            "no-package",
+            "timeout",
         ),
         ("agent.files", "agent.running"),
+        ("unproven-digests", "unproven", "no-package", "timeout"),
     ),
-    Cause("clock.offset", ("no-source", "sources-disagree", "timeout"), ("agent.signing-key",)),
+    Cause(
+        "clock.offset",
+        ("no-source", "sources-disagree", "timeout", "before-known-past"),
+        ("agent.signing-key",),
+        ("time-not-known",),
+    ),
+    Cause(
+        "clock.offset",
+        ("no-source", "sources-disagree", "before-known-past", "beyond-tolerance"),
+        ("clock.forecast",),
+    ),
+    Cause("clock.discipline", ("will-not-step", "contradicted"), ("clock.offset",)),
+    Cause(
+        "clock.discipline",
+        (
+            "no-daemon",
+            "not-steering",
+            "no-source-configured",
+            "source-unreachable",
+            "no-source-selected",
+        ),
+        ("clock.forecast",),
+    ),
 )

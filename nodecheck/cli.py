@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         write_error("nodecheck: interrupted before anything was checked\n")
         return UNKNOWN
     except UsageError as exc:
-        write_error(f"nodecheck: {exc}\nnodecheck: try: nodecheck --help\n")
+        write_error(f"nodecheck: {exc}\nnodecheck: try: nodecheck --help, nodecheck run --help\n")
         return USAGE
     except ConfigError as exc:
         write_error("".join(f"nodecheck: {problem}\n" for problem in exc.problems))
@@ -45,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _dispatch(options: Namespace) -> int:
-    if options.command == "run":
+    if not options.version and options.command == "run":
         from nodecheck.host.here import this_host
         from nodecheck.running import run_command
 

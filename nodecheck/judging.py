@@ -20,11 +20,14 @@ if TYPE_CHECKING:
 def judge(
     check: Check, outcomes: Outcomes, settings: Settings, now: datetime | None
 ) -> tuple[Verdict, str]:
-    """Return one check's verdict, and the trace of a bug where there was one."""
-    if check.only_online and settings.switch("run.offline"):
+    """Return one check's verdict, and the trace of a bug where there was one.
+
+    Offline, a check that needs the network is skipped, unless the node itself proves the worst.
+    """
+    result = guarded(lambda: check.judge(Bench(outcomes, settings, now)))
+    if check.only_online and settings.switch("run.offline") and _is_milder(result):
         text = "not looked at: --offline"
         return Verdict.skip(check.check_id, SkipReason.OFFLINE, text), ""
-    result = guarded(lambda: check.judge(Bench(outcomes, settings, now)))
     if isinstance(result, Verdict):
         return result, ""
     if isinstance(result, Denied):
@@ -39,6 +42,12 @@ def judge(
     return Verdict.of(check.check_id, Status.UNKNOWN, (finding,)), trace
 
 
+def _is_milder(result: object) -> bool:
+    """Tell whether this is anything but a proven crit or a bug."""
+    is_crit = isinstance(result, Verdict) and result.status is Status.CRIT
+    return isinstance(result, (Verdict, ProbeError)) and not is_crit
+
+
 def link(verdicts: tuple[Verdict, ...], causes: tuple[Cause, ...]) -> tuple[Verdict, ...]:
     """Return the verdicts, each linked to the finding of another check that explains it."""
     by_id = {verdict.check_id: verdict for verdict in verdicts}
@@ -46,8 +55,7 @@ def link(verdicts: tuple[Verdict, ...], causes: tuple[Cause, ...]) -> tuple[Verd
     for verdict in verdicts:
         for cause in causes:
             root = by_id.get(cause.check_id)
-            explains = verdict.check_id in cause.explains and verdict.findings
-            if root and explains and any(item.reason in cause.reasons for item in root.findings):
+            if root and _explains(cause, root, verdict):
                 linked.append(verdict.explained_by(root.check_id))
                 break
         else:
@@ -55,30 +63,36 @@ def link(verdicts: tuple[Verdict, ...], causes: tuple[Cause, ...]) -> tuple[Verd
     return tuple(linked)
 
 
+def _explains(cause: Cause, root: Verdict, verdict: Verdict) -> bool:
+    if verdict.check_id not in cause.explains or not verdict.findings:
+        return False
+    is_effect = not cause.effects or verdict.reason in cause.effects
+    return is_effect and any(item.reason in cause.reasons for item in root.findings)
+
+
 def waive(verdict: Verdict, waivers: tuple[Waiver, ...], now: datetime | None) -> Verdict:
     """Return the verdict as the operator's waivers leave it; a waived finding stays visible.
 
     A waiver counts up to and including its day, in UTC and by corrected time: where the true time
-    is not known, nothing is waived.
+    is not known, nothing is waived. Of several for one check the one that lasts longest counts.
     """
-    for waiver in waivers:
-        if waiver.check != verdict.check_id or not verdict.findings:
-            continue
-        if now is None:
-            text = f"waiver by {waiver.owner} not applied: the true time is not known"
-            more = Finding("waiver-unproven", text)
-            return replace(verdict, findings=(*verdict.findings, more))
-        if now.date().isoformat() <= waiver.expires:
-            text = f"waived until {waiver.expires} by {waiver.owner} ({waiver.reason}): "
-            return replace(
-                verdict,
-                status=Status.SKIP,
-                message=text + verdict.message,
-                findings=(),
-                fixes=(),
-                skip_reason=SkipReason.WAIVED,
-            )
-        text = f"waiver by {waiver.owner} expired on {waiver.expires}"
-        more = Finding("waiver-expired", text)
-        return replace(verdict, findings=(*verdict.findings, more))
-    return verdict
+    own = [waiver for waiver in waivers if waiver.check == verdict.check_id]
+    if not own or not verdict.findings:
+        return verdict
+    waiver = max(own, key=lambda item: item.expires)
+    if now is not None and now.date().isoformat() <= waiver.expires:
+        text = f"waived until {waiver.expires} by {waiver.owner} ({waiver.reason}): "
+        return replace(
+            verdict,
+            status=Status.SKIP,
+            message=text + verdict.message,
+            findings=(),
+            fixes=(),
+            skip_reason=SkipReason.WAIVED,
+        )
+    if now is None:
+        reason, why = "waiver-unproven", "not applied: the true time is not known"
+    else:
+        reason, why = "waiver-expired", f"expired on {waiver.expires}"
+    more = Finding(reason, f"waiver by {waiver.owner} {why}")
+    return replace(verdict, findings=(*verdict.findings, more))

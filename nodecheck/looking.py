@@ -64,7 +64,7 @@ class Looking:
             for name, result in results:
                 self._take(name, result)
             if not results:
-                on_slow(tuple(self._running))
+                on_slow(tuple(spoken(name) for name in self._running))
             self._expire()
             if mailbox.interrupted:
                 self._abandon(f"interrupted by {mailbox.interrupted}")
@@ -97,7 +97,8 @@ class Looking:
         if probe.uses_network and self._settings.switch("run.offline"):
             return ProbeError("not looked at: --offline", "offline")
         if self._left_s(end_ns) <= 0:
-            return ProbeError(f"{probe.facts.__name__}: the deadline came first", "timeout")
+            name = spoken(probe.facts.__name__)
+            return ProbeError(f"{name}: the deadline of the run came first", "timeout")
         return None
 
     def _take(self, name: str, result: object) -> None:
@@ -106,7 +107,8 @@ class Looking:
         probe, _ = self._running.pop(name)
         if isinstance(result, Failure):
             self.failures.append(result.text)
-            result = ProbeError(f"internal error while looking for {name}", "internal-error")
+            text = f"internal error while looking for the {spoken(name)}"
+            result = ProbeError(text, "internal-error")
         self._end(probe, result)
 
     def took_ms(self, kinds: tuple[type, ...]) -> int:
@@ -123,7 +125,9 @@ class Looking:
         for name, (probe, limit_ns) in list(self._running.items()):
             if now_ns >= limit_ns:
                 del self._running[name]
-                self._end(probe, ProbeError(f"{name}: no answer in time", "timeout"))
+                took_s = (now_ns - self._started_ns[probe.facts]) / 1e9
+                text = f"{spoken(name)}: no answer within {took_s:.1f} s"
+                self._end(probe, ProbeError(text, "timeout"))
 
     def _left_s(self, end_ns: int) -> float:
         return max(0.0, (end_ns - self._host.clock.monotonic_ns()) / 1e9)
@@ -133,9 +137,20 @@ def _bound(probe: Probe, look: Look) -> Callable[[], object]:
     return lambda: guarded(lambda: probe.look(look))
 
 
-def needed(probes: tuple[Probe, ...], checks: tuple[Check, ...]) -> tuple[Probe, ...]:
-    """Return the probes that these checks need, and those that such probes need."""
-    wanted = {kind for check in checks for kind in check.needs}
+def spoken(name: str) -> str:
+    """Return the name of a kind of facts in words.
+
+    >>> spoken("DateReading"), spoken("NtpFacts")
+    ('date reading', 'ntp facts')
+    """
+    return "".join(f" {char.lower()}" if char.isupper() else char for char in name).strip()
+
+
+def needed(
+    probes: tuple[Probe, ...], checks: tuple[Check, ...], kinds: set[type] | None = None
+) -> tuple[Probe, ...]:
+    """Return the probes of these kinds and that these checks need, and those that they need."""
+    wanted = {kind for check in checks for kind in check.needs} | (kinds or set())
     while True:
         more = {need for probe in probes if probe.facts in wanted for need in probe.needs}
         if more <= wanted:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from nodecheck import VERSION
 from nodecheck.commit import COMMIT
 from nodecheck.model.errors import UsageError
+from nodecheck.model.report import counted
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -38,11 +39,13 @@ def listing(platform: Platform) -> str:
 
     width = max(len(check_id) for check_id in BY_ID)
     lines = [
-        f"{check.check_id:<{width}}  {'network' if check.only_online else 'local  '}  "
-        f"{check.question}\n"
+        f"{check.check_id:<{width}}  {check.question}"
+        f"{' (needs the network)' if check.only_online else ''}\n"
         for check in BY_ID.values()
     ]
-    return "".join(lines) + f"\nall of them apply to this node ({platform.os_name})\n"
+    groups = ", ".join(dict.fromkeys(check.group for check in BY_ID.values()))
+    lines.append(f"\ngroups, for --only and --skip: {groups}\n")
+    return "".join(lines) + f"all of them can be judged on this system ({platform.os_name})\n"
 
 
 def explanation(check_id: str) -> str:
@@ -55,12 +58,11 @@ def explanation(check_id: str) -> str:
 
     check = BY_ID.get(check_id)
     if check is None:
-        from difflib import get_close_matches
+        from nodecheck.flags import unknown_check
 
-        near = get_close_matches(check_id, BY_ID, 1)
-        hint = f"; did you mean {near[0]}?" if near else "; see: nodecheck list"
-        msg = f"there is no check {check_id!r}{hint}"
-        raise UsageError(msg)
+        members = [name for name in BY_ID if name.startswith(f"{check_id}.")]
+        hint = f"{check_id} is a group: explain one of {', '.join(members)}"
+        raise UsageError(hint if members else unknown_check(check_id))
     parts = (check.check_id, check.question, check.why, check.explanation.strip())
     return "\n\n".join(parts) + "\n"
 
@@ -93,7 +95,9 @@ def configuration(settings: Settings, *, shows: bool) -> str:
     notes = [f"# note: {name}: no check of this version uses it\n" for name in settings.unused]
     if not shows:
         changed = sum(origin != "default" for origin in settings.origins.values())
-        return f"settings are valid: {changed} set, the rest are defaults\n" + "".join(notes)
+        waived = f", {counted(len(settings.waivers), 'waiver')}" if settings.waivers else ""
+        words = f"settings are valid: {changed} set{waived}, the rest are defaults\n"
+        return words + "".join(notes)
     rows = [
         (f"{key.name} = {_toml(settings.values[key.name])}", settings.origins[key.name])
         for key in KEYS

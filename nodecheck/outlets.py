@@ -18,16 +18,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Outlet:
-    """One sink: ``deliver`` sends a report or raises SinkError, ``preview`` sends nothing."""
+    """One sink: ``deliver`` sends in some seconds or raises SinkError, ``preview`` only shows."""
 
-    deliver: Callable[[Host, Settings, Report], Delivery]
+    deliver: Callable[[Host, Settings, Report, float], Delivery]
     preview: Callable[[Settings, Report], str]
 
 
 OUTLETS: Final = {
     cloudwatch.NAME: Outlet(
-        lambda host, settings, report: cloudwatch.deliver(
-            report, policies.cloudwatch(settings), host
+        lambda host, settings, report, limit_s: cloudwatch.deliver(
+            report, policies.cloudwatch(settings, limit_s), host
         ),
         lambda settings, report: cloudwatch.dry_run(report, policies.cloudwatch(settings)),
     ),

@@ -112,8 +112,12 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """A finding of one check that explains the trouble of others."""
+    """A finding of one check that explains the trouble of others.
+
+    ``effects`` are the reasons that it explains there; empty: whatever is wrong there.
+    """
 
     check_id: str
     reasons: tuple[str, ...]
     explains: tuple[str, ...]
+    effects: tuple[str, ...] = ()

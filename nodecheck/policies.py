@@ -2,29 +2,44 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from nodecheck.model.clock import ClockPolicy
 from nodecheck.model.install import VersionPolicy
 from nodecheck.model.reporting import CloudWatchPolicy
+from nodecheck.model.setting_forms import parse_distrust, parse_version
+from nodecheck.model.snap import SnapPin, SnapPolicy
 from nodecheck.model.trust import TrustPolicy
-from nodecheck.model.version import AgentVersion
 
 if TYPE_CHECKING:
     from nodecheck.model.settings import Settings
+    from nodecheck.model.skew import SkewFacts
 
 
-def clock(settings: Settings) -> ClockPolicy:
-    """Return how far the clock may be off."""
-    return ClockPolicy(settings.number("clock.tolerance_s"), settings.number("clock.warn_s"))
+DELIVERY_LIMIT_S: Final = 60.0
+"""Most that four attempts of one delivery may take."""
+
+
+def clock(settings: Settings, seen: SkewFacts | None = None) -> ClockPolicy:
+    """Return how far the clock may be off: as the operator says, else as AWS was seen to say."""
+    tolerance_s, warn_s = settings.number("clock.tolerance_s"), settings.number("clock.warn_s")
+    source = ClockPolicy().source
+    if settings.origins["clock.tolerance_s"] != "default":
+        source = "clock.tolerance_s"
+    elif seen is not None and seen.refusal is not None:
+        tolerance_s = seen.refusal.tolerance_s
+        source = f"error text of AWS in {seen.source}"
+    storage_s = seen.storage_tolerance_s if seen is not None else None
+    if storage_s is None:
+        storage_s = ClockPolicy().storage_tolerance_s
+    return ClockPolicy(tolerance_s, min(warn_s, tolerance_s), storage_s, source)
 
 
 def version(settings: Settings) -> VersionPolicy:
     """Return how old the agent may be."""
     floor = settings.text("agent.min_version")
     return VersionPolicy(
-        min_version=AgentVersion.parse(floor) if floor else None,
+        min_version=parse_version(floor) if floor else None,
         max_age_days=int(settings.number("agent.max_age_days")),
         crit_age_days=int(settings.number("agent.crit_age_days")),
     )
@@ -35,21 +50,22 @@ def trust(settings: Settings) -> TrustPolicy:
     return TrustPolicy(
         key_files=settings.texts("trust.keys"),
         builtin_keys=settings.switch("trust.builtin_keys"),
-        distrust=tuple(_distrusted(text) for text in settings.texts("trust.distrust")),
+        distrust=tuple(parse_distrust(text) for text in settings.texts("trust.distrust")),
     )
 
 
-def _distrusted(text: str) -> tuple[str, datetime | None]:
-    fingerprint, _, day = text.partition("@")
-    since = datetime.fromisoformat(day).replace(tzinfo=UTC) if day else None
-    return fingerprint.upper(), since
+def snaps(settings: Settings) -> SnapPolicy:
+    """Return which snaps are believed to be Amazon's."""
+    pins = (text.split("@", 1) for text in settings.texts("trust.snap_ids"))
+    return SnapPolicy(tuple(SnapPin(snap_id, publisher_id) for snap_id, publisher_id in pins))
 
 
-def cloudwatch(settings: Settings) -> CloudWatchPolicy:
-    """Return where and how reports go to CloudWatch."""
+def cloudwatch(settings: Settings, limit_s: float = DELIVERY_LIMIT_S) -> CloudWatchPolicy:
+    """Return where and how reports go to CloudWatch, within this many seconds."""
     return CloudWatchPolicy(
         region=settings.text("node.region"),
         log_group=settings.text("report.log_group"),
         namespace=settings.text("report.namespace"),
+        timeout_s=min(limit_s, DELIVERY_LIMIT_S),
         tolerance_s=settings.number("clock.tolerance_s"),
     )

@@ -4,29 +4,24 @@ from __future__ import annotations
 
 import uuid
 from dataclasses import dataclass
-from functools import partial
-from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
 from nodecheck import VERSION
 from nodecheck.catalogue import CAUSES, CHECKS
 from nodecheck.commit import COMMIT
 from nodecheck.judging import judge, link, waive
-from nodecheck.looking import Failure, Looking, guarded, needed
+from nodecheck.looking import Looking, needed
 from nodecheck.model.clock import ClockFacts
-from nodecheck.model.errors import SinkError
 from nodecheck.model.moment import instant
 from nodecheck.model.node import NodeFacts
 from nodecheck.model.report import (
-    Delivery,
     NodeIdentity,
     Report,
     RunIdentity,
     ToolIdentity,
 )
 from nodecheck.model.settings import DEFAULTS
-from nodecheck.model.verdict import Finding, SkipReason, Status, Verdict
-from nodecheck.outlets import OUTLETS
+from nodecheck.model.verdict import SkipReason, Verdict
 from nodecheck.plan import Outcomes
 from nodecheck.probing import PROBES
 
@@ -37,13 +32,13 @@ if TYPE_CHECKING:
     from nodecheck.host.mailbox import Mailbox
     from nodecheck.model.moment import CorrectedTime
     from nodecheck.model.settings import Settings
-    from nodecheck.plan import Check
+    from nodecheck.plan import Check, Probe
 
 RESERVE_S: Final = 0.25
 """Kept of the deadline for judging and printing."""
 
-DELIVERY_LIMIT_S: Final = 60.0
-"""Longest that one sink may take."""
+DELIVERY_SHARE: Final = 0.3
+"""Share of the deadline that is kept for delivering, where there is something to deliver to."""
 
 
 @dataclass(frozen=True)
@@ -86,9 +81,8 @@ def run_once(
     """
     started = _Start(host.clock.monotonic_ns(), host.clock.wall_ns(), trigger)
     chosen = selected(settings)
-    wanted = tuple(check for check, runs in chosen if runs)
-    looking = Looking(host, settings, needed(PROBES, wanted))
-    limit_s = settings.number("run.deadline_s") - RESERVE_S
+    looking = Looking(host, settings, _probes(settings, chosen))
+    limit_s = settings.number("run.deadline_s") - RESERVE_S - _delivery_s(settings)
     looking.finish(mailbox, started.monotonic_ns + int(limit_s * 1e9), on_slow)
 
     clock = looking.outcomes.outcome(ClockFacts)
@@ -112,6 +106,20 @@ def run_once(
         corrected=corrected,
     )
     return Result(report, tuple(traces))
+
+
+def _probes(settings: Settings, chosen: tuple[tuple[Check, bool], ...]) -> tuple[Probe, ...]:
+    """Return the probes of the chosen checks, and those whose facts the report itself needs."""
+    kinds: set[type] = {NodeFacts}
+    if settings.texts("report.sinks") or settings.waivers:
+        kinds.add(ClockFacts)
+    return needed(PROBES, tuple(check for check, runs in chosen if runs), kinds)
+
+
+def _delivery_s(settings: Settings) -> float:
+    """Return how much of the deadline is kept for delivering, seconds."""
+    sinks = settings.texts("report.sinks")
+    return DELIVERY_SHARE * settings.number("run.deadline_s") if sinks else 0.0
 
 
 def _run(
@@ -147,68 +155,9 @@ def _node(host: Host, outcomes: Outcomes) -> NodeIdentity:
     )
 
 
-def preview(settings: Settings, report: Report) -> Report:
-    """Return the report with what each sink would send; nothing is sent."""
-    deliveries = []
-    for name in settings.texts("report.sinks"):
-        try:
-            deliveries.append(Delivery(name, "dry-run", OUTLETS[name].preview(settings, report)))
-        except SinkError as exc:
-            deliveries.append(Delivery(name, "failed", str(exc)))
-    return report.delivered(tuple(deliveries))
-
-
-def deliver(host: Host, settings: Settings, mailbox: Mailbox, report: Report) -> Report:
-    """Return the report with what became of it in each sink; a sink can fail, never raise."""
-    deliveries = []
-    _splay(host, settings, mailbox, report)
-    for name in settings.texts("report.sinks"):
-        call = partial(OUTLETS[name].deliver, host, settings, report)
-        result = _bounded(host, mailbox, call)
-        if not isinstance(result, Delivery):
-            result = Delivery(name, "failed", result)
-        deliveries.append(result)
-    return report.delivered(tuple(deliveries))
-
-
-def _splay(host: Host, settings: Settings, mailbox: Mailbox, report: Report) -> None:
-    """Wait this node's own share of the splay, so that a fleet does not report in one second."""
-    window_s = settings.number("report.splay_s")
-    if not window_s or not settings.texts("report.sinks"):
-        return
-    digest = sha256((report.node.node_id or report.run.run_id).encode()).digest()
-    share = int.from_bytes(digest[:8], "big") / 2**64
-    end_ns = host.clock.monotonic_ns() + int(share * window_s * 1e9)
-    while not mailbox.interrupted and (left_ns := end_ns - host.clock.monotonic_ns()) > 0:
-        mailbox.wait(left_ns / 1e9)
-
-
-def _bounded(host: Host, mailbox: Mailbox, call: Callable[[], Delivery]) -> Delivery | str:
-    def attempt() -> object:
-        try:
-            return call()
-        except SinkError as exc:
-            return exc
-
-    end_ns = host.clock.monotonic_ns() + int(DELIVERY_LIMIT_S * 1e9)
-    mailbox.start("sink", lambda: guarded(attempt))
-    while not mailbox.interrupted and (left_ns := end_ns - host.clock.monotonic_ns()) > 0:
-        for name, result in mailbox.wait(left_ns / 1e9):
-            if name != "sink":
-                continue  # a probe that answered after its limit
-            if isinstance(result, Delivery):
-                return result
-            text = result.text if isinstance(result, Failure) else str(result)
-            return text.strip().splitlines()[-1]
-    if mailbox.interrupted:
-        return f"interrupted by {mailbox.interrupted}"
-    return f"no answer within {DELIVERY_LIMIT_S:.0f} s"
-
-
-def refused(host: Host, trigger: str, check_id: str, reason: str, message: str) -> Report:
-    """Return the report of a run that could not begin: nothing was judged, so it is unknown."""
+def refused(host: Host, trigger: str, verdict: Verdict) -> Report:
+    """Return the report of a run that could not begin; its one verdict says why."""
     started = _Start(host.clock.monotonic_ns(), host.clock.wall_ns(), trigger)
-    verdict = Verdict.of(check_id, Status.UNKNOWN, (Finding(reason, message),))
     return Report(
         tool=ToolIdentity(VERSION, COMMIT),
         run=_run(host, DEFAULTS, started, None),

@@ -1,39 +1,40 @@
-"""The run command: flags, signals, the lock, the run itself, and telling it."""
+"""The run command: signals, the lock, the run itself, delivering and telling it."""
 
 from __future__ import annotations
 
+import re
 import signal
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from nodecheck import run
 from nodecheck.catalogue import SELECTORS
+from nodecheck.delivering import deliver, preview
+from nodecheck.flags import read_flags, refuse_pointless
 from nodecheck.host.mailbox import Mailbox
 from nodecheck.host.output import error_is_terminal, out_is_terminal, write_error, write_out
 from nodecheck.model.errors import Busy, ConfigError, UsageError
-from nodecheck.model.settings import BY_NAME, checked
+from nodecheck.model.setting_forms import REGION
+from nodecheck.model.verdict import Finding, Fix, Status, Verdict
 from nodecheck.settings import load, settings_file
 from nodecheck.telling import render, tell
 
 if TYPE_CHECKING:
     from argparse import Namespace
+    from collections.abc import Callable
 
     from nodecheck.host.door import Host
+    from nodecheck.model.report import Report
     from nodecheck.model.settings import Settings
 
 INTERNAL: Final = 70
 CONFIG: Final = 78
 CLEAR_LINE: Final = "\r\x1b[K"
+LOCK_WAIT_S: Final = 2.0
+"""A run of another moment is waited for; one that hangs, or waits for its splay, is not."""
 
-FLAGS: Final = {
-    "only": "run.only",
-    "skip": "run.skip",
-    "offline": "run.offline",
-    "fail_on": "run.fail_on",
-    "deadline": "run.deadline_s",
-    "report": "report.sinks",
-    "splay": "report.splay_s",
-}
+LOCK_STEP_S: Final = 0.05
+REGION_VARIABLES: Final = ("AWS_REGION", "AWS_DEFAULT_REGION")
 
 
 def run_command(host: Host, options: Namespace) -> int:
@@ -43,69 +44,86 @@ def run_command(host: Host, options: Namespace) -> int:
         UsageError: a flag asks for something impossible.
         ConfigError: the settings are wrong.
     """
-    flags = _flags(options)
+    flags = read_flags(options)
     try:
         settings = load(host, SELECTORS, file=settings_file(options.config), flags=flags)
-        _refuse_pointless(options, settings)
+        refuse_pointless(options, settings)
         return _run_with(host, options, settings)
-    except ConfigError as exc:
-        message = f"{len(exc.problems)} mistakes in the settings, nothing was checked: {exc}"
-        _refuse(host, options, CONFIG, "settings", message)
-        raise
     except UsageError:
         raise
-    except Exception:
-        _refuse(host, options, INTERNAL, "internal", "internal error, nothing was proven")
+    except ConfigError as exc:
+        first, *rest = exc.problems
+        findings = [Finding("bad-settings", f"nothing was checked, wrong settings: {first}")]
+        findings += [Finding("bad-settings", problem) for problem in rest]
+        verdict = _unable("settings", *findings, fixes=(Fix("nodecheck config check"),))
+        _refuse(host, options, CONFIG, verdict)
         raise
-
-
-def _flags(options: Namespace) -> dict[str, object]:
-    values = {name: getattr(options, flag) for flag, name in FLAGS.items()}
-    given = {name: value for name, value in values.items() if value is not None}
-    for flag, name in FLAGS.items():
-        if name not in given:
-            continue
-        try:
-            checked(BY_NAME[name], given[name])
-        except ValueError as exc:
-            msg = f"--{flag.replace('_', '-')}: {exc}"
-            raise UsageError(msg) from exc
-    for name in ("run.only", "run.skip"):
-        unknown = [item for item in given.get(name, ()) if item not in SELECTORS]
-        if unknown:
-            msg = f"there is no check or group {unknown[0]!r}; see: nodecheck list"
-            raise UsageError(msg)
-    return given
-
-
-def _refuse_pointless(options: Namespace, settings: Settings) -> None:
-    if options.dry_run and not settings.texts("report.sinks"):
-        msg = "--dry-run shows what a sink would send: name one with --report"
-        raise UsageError(msg)
+    except Exception:
+        finding = Finding("internal-error", "internal error, nothing was proven; see stderr")
+        _refuse(host, options, INTERNAL, _unable("internal", finding))
+        raise
 
 
 def _run_with(host: Host, options: Namespace, settings: Settings) -> int:
-    for name in settings.unused:
-        _note(f"{name} is set, but no check of this version uses it")
+    notes = _notes(host, settings)
     trigger = _trigger(host)
-    folder = settings.text("state.dir") or host.state.default_folder()
     with Mailbox() as mailbox:
         _listen(mailbox)
         try:
-            with host.state.run_lock(folder, _note):
-                result = run.run_once(host, settings, mailbox, trigger, _progress)
+            result = _locked(host, settings, mailbox, trigger, notes.append)
         except Busy as exc:
-            message = f"nothing was checked: {exc}"
-            report = run.refused(host, trigger, "run.lock", "busy", message)
+            finding = Finding("busy", f"nothing was checked: {exc}")
+            report = run.refused(host, trigger, _unable("lock", finding))
             return tell(host, options, settings, report)
+        report = _deliver(host, options, settings, mailbox, result.report)
         _end_progress()
-        for trace in result.traces:
-            write_error(trace)
-        if options.dry_run:
-            report = run.preview(settings, result.report)
-        else:
-            report = run.deliver(host, settings, mailbox, result.report)
-        return tell(host, options, settings, report)
+        code = tell(host, options, settings, report)
+        # After the verdict, which must be the first thing on stderr.
+        write_error("".join(f"nodecheck: note: {note}\n" for note in dict.fromkeys(notes)))
+        write_error("".join(result.traces))
+        return code
+
+
+def _notes(host: Host, settings: Settings) -> list[str]:
+    """Return what is set to no effect."""
+    notes = [f"{name} is set, but no check of this version uses it" for name in settings.unused]
+    for name in REGION_VARIABLES:
+        value = host.environment.get(name, "")
+        if value and not re.fullmatch(REGION[0], value):
+            notes.append(f"{name} is {value!r}, which is not {REGION[1]}; it is not used")
+    return notes
+
+
+def _locked(
+    host: Host,
+    settings: Settings,
+    mailbox: Mailbox,
+    trigger: str,
+    note: Callable[[str], None],
+) -> run.Result:
+    """Run under the lock; another run's is waited for a moment.
+
+    Raises:
+        Busy: it does not end.
+    """
+    folder = settings.text("state.dir") or host.state.default_folder()
+    end_ns = host.clock.monotonic_ns() + int(LOCK_WAIT_S * 1e9)
+    while True:
+        try:
+            with host.state.run_lock(folder, note):
+                return run.run_once(host, settings, mailbox, trigger, _progress)
+        except Busy:
+            if host.clock.monotonic_ns() >= end_ns or mailbox.interrupted:
+                raise
+        host.clock.pause(LOCK_STEP_S)
+
+
+def _deliver(
+    host: Host, options: Namespace, settings: Settings, mailbox: Mailbox, report: Report
+) -> Report:
+    if options.dry_run:
+        return preview(settings, report)
+    return deliver(host, settings, mailbox, report, _progress)
 
 
 def _trigger(host: Host) -> str:
@@ -139,11 +157,12 @@ def _end_progress() -> None:
         write_error(CLEAR_LINE)
 
 
-def _note(message: str) -> None:
-    write_error(f"nodecheck: note: {message}\n")
-
-
-def _refuse(host: Host, options: Namespace, code: int, reason: str, message: str) -> None:
+def _refuse(host: Host, options: Namespace, code: int, verdict: Verdict) -> None:
     """Tell in the form that was asked for why nothing was checked."""
-    report = run.refused(host, _trigger(host), f"run.{reason}", reason, message)
+    report = run.refused(host, _trigger(host), verdict)
     write_out(render(host, options, replace(report, exit_code=code)))
+
+
+def _unable(name: str, *findings: Finding, fixes: tuple[Fix, ...] = ()) -> Verdict:
+    """Return the verdict of a run that could not begin: nothing was judged, so it is unknown."""
+    return Verdict.of(f"run.{name}", Status.UNKNOWN, findings, fixes=fixes)

@@ -6,22 +6,15 @@ replaces the value of an earlier one; ``origins`` says where each value came fro
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from nodecheck.model.errors import Absent, ConfigError, Denied, ProbeError
-from nodecheck.model.settings import (
-    BY_NAME,
-    KEYS,
-    Key,
-    Setting,
-    Settings,
-    Waiver,
-    checked,
-    from_text,
-)
+from nodecheck.model.setting_forms import parse_day
+from nodecheck.model.setting_values import checked, from_text
+from nodecheck.model.settings import BY_NAME, KEYS, Key, Setting, Settings, Waiver
+from nodecheck.settings_file import read_file, refuse_writable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,7 +22,6 @@ if TYPE_CHECKING:
     from nodecheck.host.door import Host
 
 DEFAULT_FILE: Final = "/etc/nodecheck/config.toml"
-FILE_LIMIT_BYTES: Final = 64 * 1024
 FILE_VARIABLE: Final = "NODECHECK_CONFIG"
 OTHER_VARIABLES: Final = frozenset({FILE_VARIABLE, "NODECHECK_VENV", "NODECHECK_PYTHON"})
 """Variables with our prefix that are no settings."""
@@ -82,6 +74,7 @@ def load(
         flag = "--" + name.split(".")[1].removesuffix("_s").replace("_", "-")
         draft.put(BY_NAME[name], value, "flag", flag)
     _check_relations(draft)
+    _check_key_files(draft, host)
     if draft.problems:
         raise ConfigError(tuple(draft.problems))
     return Settings(draft.values, draft.origins, tuple(draft.waivers))
@@ -97,7 +90,7 @@ def _take_file(draft: _Draft, host: Host, path: str, *, required: bool) -> None:
         draft.problems.append(f"{path}: this version reads settings from files only")
         return
     try:
-        document = _read_file(host, path)
+        document = read_file(host, path)
     except Absent:
         if required:
             draft.problems.append(f"{path}: there is no such file")
@@ -110,33 +103,14 @@ def _take_file(draft: _Draft, host: Host, path: str, *, required: bool) -> None:
         _take_document(draft, document, path)
 
 
-def _read_file(host: Host, path: str) -> Mapping[str, object]:
-    import tomllib
-
-    _refuse_writable(host, path)
-    try:
-        return tomllib.loads(host.files.read(path, FILE_LIMIT_BYTES, follow=True).decode())
-    except ValueError as exc:  # TOML and UTF-8 errors both are
-        msg = f"{path}: not valid TOML: {exc}"
-        raise ProbeError(msg) from exc
-
-
-def _refuse_writable(host: Host, path: str) -> None:
-    state = host.files.state(path)
-    if host.privileged and (state.mode & 0o022 or state.uid != 0) and not state.target:
-        msg = (
-            f"{path}: owner {state.uid}, mode {state.mode:04o}: others can write it, so root "
-            f"does not read it; mend with: chown root {path} && chmod go-w {path}"
-        )
-        raise ProbeError(msg)
-
-
 def _take_document(draft: _Draft, document: Mapping[str, object], path: str) -> None:
     for table, content in document.items():
         if table == "waivers":
             _take_waivers(draft, content, path)
         elif not isinstance(content, dict):
-            draft.problems.append(f"{path}: {table}: unknown key{_nearest(table)}")
+            known = any(name.startswith(f"{table}.") for name in BY_NAME)
+            what = f"expected a table [{table}]" if known else f"unknown key{_nearest(table)}"
+            draft.problems.append(f"{path}: {table}: {what}")
         else:
             for name, value in content.items():
                 full = f"{table}.{name}"
@@ -152,23 +126,29 @@ def _take_waivers(draft: _Draft, content: object, path: str) -> None:
         return
     for number, entry in enumerate(content, 1):
         where = f"{path}: waivers[{number}]"
-        problem = _waiver_problem(entry, draft.checks)
-        if problem:
-            draft.problems.append(f"{where}: {problem}")
-        else:
+        problems = _waiver_problems(entry, draft.checks)
+        draft.problems += [f"{where}: {problem}" for problem in problems]
+        if not problems:
             draft.waivers.append(Waiver(**{name: str(entry[name]) for name in WAIVER_FIELDS}))
 
 
-def _waiver_problem(entry: object, checks: tuple[str, ...]) -> str:
+def _waiver_problems(entry: object, checks: tuple[str, ...]) -> list[str]:
     if not isinstance(entry, dict) or set(entry) != set(WAIVER_FIELDS):
-        return f"expected exactly the keys {', '.join(WAIVER_FIELDS)}"
-    if entry["check"] not in checks:
-        return f"check: there is no check {entry['check']!r}"
-    if not re.fullmatch(r"\d{4}-\d{2}-\d{2}", str(entry["expires"])):
-        return f"expires: expected a day as YYYY-MM-DD, not {entry['expires']!r}"
-    if not str(entry["reason"]).strip() or not str(entry["owner"]).strip():
-        return "reason and owner must not be empty"
-    return ""
+        return [f"expected exactly the keys {', '.join(WAIVER_FIELDS)}"]
+    problems = [
+        f"{name}: expected a text that says something, not {entry[name]!r}"
+        for name in WAIVER_FIELDS
+        if not isinstance(entry[name], str) or not entry[name].strip()
+    ]
+    if problems:
+        return problems
+    if entry["check"] not in checks or "." not in entry["check"]:
+        problems.append(f"check: there is no check {entry['check']!r}")
+    try:
+        parse_day(entry["expires"])
+    except ValueError as exc:
+        problems.append(f"expires: {exc}")
+    return problems
 
 
 def _take_environment(draft: _Draft, environment: Mapping[str, str]) -> None:
@@ -200,9 +180,24 @@ def _check_relations(draft: _Draft) -> None:
                 draft.problems.append(f"{where}: there is no check or group {item!r}")
 
 
+def _check_key_files(draft: _Draft, host: Host) -> None:
+    """Find key files that are not there, or that others could have written."""
+    value = draft.values["trust.keys"]
+    for path in value if isinstance(value, tuple) else ():
+        try:
+            refuse_writable(host, path)
+        except Absent:
+            where = f"{draft.origins['trust.keys']}: trust.keys"
+            draft.problems.append(f"{where}: {path}: there is no such file")
+        except Denied:
+            continue  # who may not look is told so by the checks
+        except ProbeError as exc:
+            draft.problems.append(f"{draft.origins['trust.keys']}: trust.keys: {exc}")
+
+
 def _nearest(name: str) -> str:
     from difflib import get_close_matches
 
     names = [key.variable if name.isupper() else key.name for key in KEYS]
-    found = get_close_matches(name, names, 1)
+    found = get_close_matches(name, names, 1, cutoff=0.75)
     return f"; did you mean {found[0]}?" if found else ""

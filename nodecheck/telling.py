@@ -36,12 +36,14 @@ def tell(host: Host, options: Namespace, settings: Settings, report: Report) -> 
         report = report.delivered((delivery,))
     report = report.exiting(fail_on)
     problem = write_out(render(host, options, report))
-    if problem:
-        write_error(f"nodecheck: stdout: {problem}\n")
-        if not any(item.state in {"delivered", "spooled"} for item in report.deliveries):
-            report = report.delivered((Delivery("stdout", "failed", problem),)).exiting(fail_on)
+    arrived = any(item.state in {"delivered", "spooled"} for item in report.deliveries)
+    if problem and not arrived:
+        report = report.delivered((Delivery("stdout", "failed", problem),)).exiting(fail_on)
     if report.exit_code and not error_is_terminal():
-        write_error(verdict_line(report) + "\n")
+        write_error(verdict_line(report) + "\n")  # first: a summary of 510 characters keeps it
+    for item in report.deliveries:
+        if item.state == "failed":
+            write_error(f"nodecheck: report not delivered to {item.sink}: {item.detail}\n")
     return report.exit_code
 
 

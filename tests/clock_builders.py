@@ -14,7 +14,7 @@ from nodecheck.probes import clock_date, clock_ntp
 from tests.fake_host import fake_host
 
 if TYPE_CHECKING:
-    from nodecheck.host.door import Host
+    from nodecheck.host.door import Host, LocalClock
     from nodecheck.model.clock import ClockFacts, DateReading
     from nodecheck.model.time_server import TimeServer
 
@@ -42,11 +42,17 @@ class ShiftedClock:
 
 
 def network_host(
-    clock: ShiftedClock | None = None, environment: dict[str, str] | None = None
+    clock: LocalClock | None = None, environment: dict[str, str] | None = None
 ) -> Host:
     local = clock or ShiftedClock()
     network = SocketNetwork(environment or {}, local)
     return replace(fake_host(), clock=local, network=network, environment=environment or {})
+
+
+def estimate(facts: ClockFacts) -> tuple[float, float]:
+    """Return offset and bound; there must be some."""
+    assert facts.estimate is not None, facts.failures
+    return facts.estimate.offset_s, facts.estimate.bound_s
 
 
 def measure(
@@ -61,7 +67,7 @@ def measure(
         ntp = exc
     if url:
         try:
-            date = clock_date.measure(host, url, timeout_s)
+            date = clock_date.measure(host, url, timeout_s=timeout_s)
         except ProbeError as exc:
             date = exc
     return combine(ntp, date, read_pair(host.clock))

@@ -7,13 +7,15 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from nodecheck.host.door import Address, Datagrams, Host, HttpsReply, ToolOutput
+from nodecheck.host.door import Address, Datagrams, Heads, Host, HttpsReply, ToolOutput
 from nodecheck.model.errors import Absent, ProbeError
 from nodecheck.model.node import FileDigest, FileKind, FileState, Platform, ProcessState
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator, Mapping
     from contextlib import AbstractContextManager
+
+    from nodecheck.model.kernel_clock import KernelClock
 
 LINUX = Platform("linux", "Debian GNU/Linux 12", "x86_64")
 
@@ -55,6 +57,13 @@ class FakeFiles:
             raise ProbeError(msg, "too-large")
         return content
 
+    def chunks(self, path: str, limit_bytes: int, *, follow: bool = False) -> Iterator[bytes]:
+        content = self.read(path, limit_bytes)
+        yield from (content[at : at + 1000] for at in range(0, len(content), 1000))
+
+    def tail(self, path: str, limit_bytes: int) -> bytes:
+        return self.read(path, 1 << 30)[-limit_bytes:]
+
     def state(self, path: str) -> FileState:
         state = self.states.get(path)
         if isinstance(state, ProbeError):
@@ -69,6 +78,9 @@ class FakeFiles:
             return file_state(path, kind=FileKind.FOLDER)
         msg = f"{path}: not there"
         raise Absent(msg)
+
+    def resolve(self, path: str) -> str:
+        return self.state(path).target or path
 
     def digest(self, path: str, algorithm: str, *, follow: bool = False) -> FileDigest:
         content = self.read(path, 1 << 30)
@@ -122,6 +134,7 @@ class FakeNetwork:
 
     names: dict[str, tuple[Address, ...]] = field(default_factory=dict)
     replies: dict[str, HttpsReply | ProbeError] = field(default_factory=dict)
+    asked: list[Mapping[str, str] | None] = field(default_factory=list)
 
     def resolve(self, name: str, port: int) -> tuple[Address, ...]:
         if name not in self.names:
@@ -133,15 +146,49 @@ class FakeNetwork:
         msg = f"{address.ip}: network is unreachable"
         raise ProbeError(msg)
 
+    def is_own(self, address: Address) -> bool:
+        return address.ip.startswith("127.") or address.ip == "::1"
+
     def metadata(self, path: str) -> bytes:
         msg = f"{path}: network is unreachable"
         raise ProbeError(msg)
 
-    def head(self, url: str, timeout_s: float) -> HttpsReply:
-        reply = self.replies.get(url, ProbeError(f"{url}: network is unreachable"))
-        if isinstance(reply, ProbeError):
-            raise reply
-        return reply
+    def heads(
+        self, url: str, timeout_s: float, environment: Mapping[str, str] | None = None
+    ) -> AbstractContextManager[Heads]:
+        self.asked.append(environment)
+        return nullcontext(FakeHeads(self.replies.get(url)))
+
+
+@dataclass
+class FakeHeads:
+    """The same reply again and again."""
+
+    reply: HttpsReply | ProbeError | None
+
+    def ask(self) -> HttpsReply:
+        if isinstance(self.reply, HttpsReply):
+            return self.reply
+        raise self.reply or ProbeError("network is unreachable")
+
+
+@dataclass
+class FakeSteering:
+    """The kernel's record of its clock, and sockets of daemons by path."""
+
+    kernel: KernelClock | ProbeError = field(default_factory=lambda: Absent("no kernel record"))
+    sockets: dict[str, Datagrams] = field(default_factory=dict)
+
+    def kernel_clock(self) -> KernelClock:
+        if isinstance(self.kernel, ProbeError):
+            raise self.kernel
+        return self.kernel
+
+    def daemon_socket(self, path: str) -> Datagrams:
+        if path not in self.sockets:
+            msg = f"{path}: not there"
+            raise Absent(msg)
+        return self.sockets[path]
 
 
 @dataclass
@@ -192,6 +239,7 @@ def fake_host(  # noqa: PLR0913 - one argument for each part of the door
     environment: dict[str, str] | None = None,
     *,
     state: FakeState | None = None,
+    steering: FakeSteering | None = None,
     privileged: bool = True,
 ) -> Host:
     """Return a Linux node on which nothing is there but what was given."""
@@ -204,4 +252,5 @@ def fake_host(  # noqa: PLR0913 - one argument for each part of the door
         environment=environment or {},
         platform=LINUX,
         privileged=privileged,
+        steering=steering or FakeSteering(),
     )

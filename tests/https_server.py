@@ -83,11 +83,14 @@ class Answer:
     raw: bytes = b""
     drip_s: float = 0.0
     hold_s: float = 0.0
+    is_closing: bool = False
 
     def head(self) -> bytes:
         if self.raw:
             return self.raw
         lines = ["HTTP/1.1 404 Not Found", *self.headers, "Content-Length: 0"]
+        if self.is_closing:
+            lines.append("Connection: close")
         if self.has_date:
             now = formatdate(time.time() + self.offset_s, usegmt=True)
             lines.append(f"Date: {self.date or now}")
@@ -157,13 +160,18 @@ class HttpsServer:
         data = b""
         while b"\r\n\r\n" not in data and (chunk := connection.recv(4096)):
             data += chunk
-        self.requests.append(data.decode("latin-1"))
+        if data:
+            self.requests.append(data.decode("latin-1"))
         return data.decode("latin-1")
 
     def _reply(self, connection: socket.socket) -> None:
-        self._read(connection)
-        time.sleep(self.answer.hold_s)
-        head = self.answer.head()
+        while self._read(connection):
+            time.sleep(self.answer.hold_s)
+            self._send(connection, self.answer.head())
+            if self.answer.raw or self.answer.is_closing:
+                return
+
+    def _send(self, connection: socket.socket, head: bytes) -> None:
         if not self.answer.drip_s:
             connection.sendall(head)
             return

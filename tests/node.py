@@ -20,11 +20,12 @@ FOLDERS: Final = ("/etc", "/usr/bin", "/usr/local", "/var/lib")
 class Node:
     """Runs shell scripts on the node."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, more: tuple[str, ...] = ()) -> None:
+        """Lay ``more`` folders over as well."""
         self.folder = folder
         # faketime names its semaphore after its process: nodes of one machine must not share them.
         self._mounts = "mount -t tmpfs tmpfs /dev/shm\n"
-        for number, target in enumerate(FOLDERS):
+        for number, target in enumerate((*FOLDERS, *more)):
             upper, work = folder / f"upper{number}", folder / f"work{number}"
             upper.mkdir(parents=True)
             work.mkdir()

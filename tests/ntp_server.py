@@ -49,6 +49,7 @@ class Behaviour:
     forged_first_offset_s: float | None = None
     forged_port_offset_s: float | None = None
     foreign_packets: int = 0
+    lost_first: int = 0
 
 
 def stamp(unix_s: float) -> int:
@@ -82,6 +83,7 @@ class NtpServer:
         family = socket.AF_INET6 if ":" in ip else socket.AF_INET
         self.how = how
         self.requests = 0
+        self.seen: list[tuple[float, int, bytes]] = []
         self._random = random.Random(7)  # noqa: S311 - a repeatable network, no secret
         self._socket = socket.socket(family, socket.SOCK_DGRAM)
         self._socket.bind((ip, port))
@@ -128,8 +130,9 @@ class NtpServer:
 
     def _answer(self, request: bytes, peer: tuple[str, int]) -> None:
         self.requests += 1
+        self.seen.append((time.monotonic(), peer[1], request))
         how, now = self.how, time.time()
-        if how.is_silent or self._random.random() < how.loss:
+        if how.is_silent or self.requests <= how.lost_first or self._random.random() < how.loss:
             return
         if how.foreign_packets:
             for number in range(how.foreign_packets):

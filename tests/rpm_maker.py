@@ -48,7 +48,7 @@ cp -a {source}/. %{{buildroot}}/
 %config(noreplace) {conf}
 %config(noreplace) {unit}
 """
-_UNIT_TEXT: Final = """\
+UNIT_TEXT: Final = """\
 [Unit]
 Description=amazon-ssm-agent
 After=network-online.target
@@ -141,7 +141,7 @@ def build(
         "etc/amazon/ssm/seelog.xml.template": "<seelog/>\n",
         "etc/amazon/ssm/NOTICE.md": "notice\n",
         CONF[1:]: "start on runlevel [2345]\n",
-        UNIT[1:]: _UNIT_TEXT,
+        UNIT[1:]: UNIT_TEXT,
     }
     for file_name, text in texts.items():
         (source / file_name).write_text(text)

@@ -1,4 +1,4 @@
-"""Fetch small public files over HTTP, with a bound on time, size and hosts.
+"""Fetch public files over HTTP, with a bound on time, size and hosts.
 
 What is fetched (a Region's VERSION and manifest) is no secret and is not signed by its transport;
 certificates are judged at corrected time if that is known, else by the local clock.
@@ -14,11 +14,14 @@ from nodecheck.aws.client import TransportError
 from nodecheck.model.errors import ProbeError
 
 if TYPE_CHECKING:
-    from nodecheck.aws.transport import Reply
+    from collections.abc import Iterator, Mapping
+
+    from nodecheck.aws.transport import Reply, Streamed
     from nodecheck.host.door import Host
     from nodecheck.model.moment import CorrectedTime
 
 REDIRECTS: Final = 3
+HTTP_OK: Final = 200
 HEADERS: Final = {
     "User-Agent": f"nodecheck/{VERSION}",
     "Accept-Encoding": "identity",
@@ -58,12 +61,32 @@ class Downloads:
                 )
             except TransportError as exc:
                 raise ProbeError(str(exc)) from exc
-            target = urljoin(url, reply.headers.get("Location", ""))
-            if reply.status not in {301, 302, 303, 307, 308} or target == url:
+            target = _redirection(url, reply.status, reply.headers)
+            if not target:
                 return reply
-            if _origin(target) != _origin(url):
-                msg = f"{url}: answers {reply.status} and points to another host, {target}"
-                raise ProbeError(msg)
+            url = target
+        msg = f"{url}: more than {REDIRECTS} redirects"
+        raise ProbeError(msg)
+
+    def stream(self, url: str, *, limit_bytes: int, timeout_s: float) -> Iterator[bytes]:
+        """Return the body of a file as it comes; redirects are followed on the same host only.
+
+        Raises:
+            ProbeError: no such file, or not all of it in this size and this time; names the URL.
+        """
+        ends_ns = self._clock.monotonic_ns() + int(timeout_s * 1e9)
+        for _ in range(REDIRECTS + 1):
+            left_s = max((ends_ns - self._clock.monotonic_ns()) / 1e9, 0.001)
+            try:
+                with self._transport.stream(
+                    "GET", url, HEADERS, timeout_s=left_s, limit_bytes=limit_bytes
+                ) as reply:
+                    target = _redirection(url, reply.status, reply.headers)
+                    if not target:
+                        yield from _body(url, reply)
+                        return
+            except TransportError as exc:
+                raise ProbeError(str(exc)) from exc
             url = target
         msg = f"{url}: more than {REDIRECTS} redirects"
         raise ProbeError(msg)
@@ -97,6 +120,28 @@ def fetch(  # noqa: PLR0913 - where, by which clock, and three limits
     """
     with Downloads(host, corrected) as downloads:
         return downloads.fetch(url, limit_bytes=limit_bytes, timeout_s=timeout_s, method=method)
+
+
+def _redirection(url: str, status: int, headers: Mapping[str, str]) -> str:
+    """Return where a reply points to, '' where it is the answer itself.
+
+    Raises:
+        ProbeError: it points to another host.
+    """
+    target = urljoin(url, headers.get("Location", ""))
+    if status not in {301, 302, 303, 307, 308} or target == url:
+        return ""
+    if _origin(target) != _origin(url):
+        msg = f"{url}: answers {status} and points to another host, {target}"
+        raise ProbeError(msg)
+    return target
+
+
+def _body(url: str, reply: Streamed) -> Iterator[bytes]:
+    if reply.status != HTTP_OK:
+        msg = f"{url}: HTTP status {reply.status}"
+        raise ProbeError(msg, "http-status")
+    yield from reply.chunks
 
 
 def _origin(url: str) -> tuple[str, str]:

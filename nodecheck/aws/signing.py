@@ -198,7 +198,10 @@ def _call_error(exc: Exception) -> CallError:
         return CallError(str(error.get("Code", "")), str(error.get("Message", "")), status)
     if isinstance(exc, TransportError):
         return CallError(UNTRUSTED if isinstance(exc, Untrusted) else NO_REPLY, str(exc))
-    if isinstance(exc, (NoCredentialsError, PartialCredentialsError, CredentialRetrievalError)):
+    if isinstance(exc, CredentialRetrievalError):  # its text holds what a process printed
+        provider = str(getattr(exc, "kwargs", {}).get("provider", "a provider"))
+        return CallError(NO_CREDENTIALS, f"{provider} failed")
+    if isinstance(exc, (NoCredentialsError, PartialCredentialsError)):
         return CallError(NO_CREDENTIALS, str(exc))
     return CallError(type(exc).__name__, str(exc))
 

@@ -13,27 +13,24 @@ from __future__ import annotations
 
 import ssl
 import warnings
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Final, Self
 from urllib.parse import urlsplit
 
 import requests
 import urllib3
-from requests.adapters import HTTPAdapter
-from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
-from urllib3.util.connection import create_connection
 
 from nodecheck.aws.client import TransportError, Untrusted
-from nodecheck.aws.deadline import Deadline, TimedSocket
+from nodecheck.aws.connections import Adapter, pools
+from nodecheck.aws.deadline import Deadline
 from nodecheck.aws.tls import client_context
-from nodecheck.host.proxy import is_exempt
+from nodecheck.host.proxy import is_exempt, parse
 from nodecheck.model.errors import ProbeError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
-    from nodecheck.aws.deadline import Wire
     from nodecheck.host.door import Host
     from nodecheck.model.moment import CorrectedTime
 
@@ -53,6 +50,15 @@ class Reply:
     body: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class Streamed:
+    """The head of an HTTP reply, and its body as it comes."""
+
+    status: int
+    headers: Mapping[str, str]
+    chunks: Iterator[bytes]
+
+
 class Transport:
     """HTTP exchanges, verified at corrected time if that is known, else by the local clock."""
 
@@ -70,7 +76,7 @@ class Transport:
             raise TransportError(str(exc)) from exc
         self._environment = host.environment
         self._deadline = Deadline(clock)
-        self._adapter = _Adapter(context, _pools(host, self._deadline))
+        self._adapter = Adapter(context, pools(host, self._deadline))
 
     def send(  # noqa: PLR0913 - what an HTTP request consists of, and its two limits
         self,
@@ -87,8 +93,29 @@ class Transport:
         Raises:
             TransportError: no complete reply of at most ``limit_bytes`` in ``timeout_s`` seconds.
         """
+        with self.stream(
+            method, url, headers, body, timeout_s=timeout_s, limit_bytes=limit_bytes
+        ) as streamed:
+            return Reply(streamed.status, streamed.headers, b"".join(streamed.chunks))
+
+    @contextmanager
+    def stream(  # noqa: PLR0913 - as above
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str],
+        body: bytes | str | None = None,
+        *,
+        timeout_s: float,
+        limit_bytes: int,
+    ) -> Iterator[Streamed]:
+        """Send one request and return the head of the reply, and its body as it comes.
+
+        Raises:
+            TransportError: as ``send``, also while the body is read.
+        """
         self._deadline.restart(timeout_s)
-        try:
+        with _told(url):
             request = requests.Request(method, url, headers=dict(headers), data=body).prepare()
             response = self._adapter.send(
                 request,
@@ -96,14 +123,9 @@ class Transport:
                 timeout=timeout_s,
                 proxies=proxies(url, self._environment),
             )
-            with response:
-                content = _read(response.raw, limit_bytes)
-        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as exc:
-            root = _root(exc)
-            kind = Untrusted if isinstance(root, ssl.SSLCertVerificationError) else TransportError
-            msg = f"{url}: {_sentence(root)}"
-            raise kind(msg) from exc
-        return Reply(response.status_code, response.headers, content)
+        with response:
+            chunks = _read(url, response.raw, limit_bytes)
+            yield Streamed(response.status_code, response.headers, chunks)
 
     def close(self) -> None:
         """Close all connections."""
@@ -125,6 +147,9 @@ def proxies(url: str, environment: Mapping[str, str]) -> dict[str, str]:
     {'https': 'http://p:1'}
     >>> proxies("https://ssm.example", {"HTTPS_PROXY": "http://p:1", "NO_PROXY": ".example"})
     {}
+
+    Raises:
+        TransportError: the proxy is written in a way that is not understood.
     """
     parts = urlsplit(url)
 
@@ -135,84 +160,38 @@ def proxies(url: str, environment: Mapping[str, str]) -> dict[str, str]:
     port = parts.port or {"http": 80}.get(parts.scheme, 443)
     if not proxy or is_exempt(value("no_proxy"), parts.hostname or "", port):
         return {}
+    try:
+        parse(proxy)
+    except ProbeError as exc:  # its words hold no password, those of the library would
+        raise TransportError(str(exc)) from None
     return {parts.scheme: proxy}
 
 
-def _pools(host: Host, deadline: Deadline) -> dict[str, type[HTTPConnectionPool]]:
-    """Return urllib3's pools with connections that keep the deadline."""
-
-    def connect(connection: HTTPConnection) -> Any:  # noqa: ANN401 - a socket, opened by urllib3
-        """Try each address with half of the time that is left."""
-        try:
-            addresses = host.network.resolve(connection.host, connection.port or 0)
-        except ProbeError as exc:
-            raise OSError(str(exc)) from exc
-        failures: list[str] = []
-        for address in addresses:
-            target = (address.ip, address.port)
-            patience_s = deadline.left_s() / (1 if address is addresses[-1] else 2)
-            try:
-                return create_connection(target, patience_s, None, connection.socket_options)
-            except OSError as exc:
-                failures.append(f"{address.ip} port {address.port}: {exc}")
-        raise OSError("; ".join(failures) or f"{connection.host} has no address")
-
-    def receive(wire: Wire, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401 - http.client's own
-        timed: Any = TimedSocket(wire, deadline)
-        return HTTPConnection.response_class(timed, *args, **kwargs)
-
-    class Plain(HTTPConnection):
-        response_class = staticmethod(receive)  # type: ignore[assignment]
-        _new_conn = connect
-
-    class Secure(HTTPSConnection):
-        response_class = staticmethod(receive)  # type: ignore[assignment]
-        _new_conn = connect
-
-    class PlainPool(HTTPConnectionPool):
-        ConnectionCls = Plain
-
-    class SecurePool(HTTPSConnectionPool):
-        ConnectionCls = Secure
-
-    return {"http": PlainPool, "https": SecurePool}
-
-
-class _Adapter(HTTPAdapter):
-    """requests' adapter with this context and these pools, also through proxies."""
-
-    def __init__(self, context: ssl.SSLContext, pools: dict[str, type[HTTPConnectionPool]]) -> None:
-        self._context = context
-        self._pools = pools
-        super().__init__()
-
-    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401 - requests' own
-        super().init_poolmanager(*args, **kwargs, ssl_context=self._context)
-        self.poolmanager.pool_classes_by_scheme = self._pools
-
-    def proxy_manager_for(self, proxy: str, **kwargs: Any) -> Any:  # noqa: ANN401 - requests' own
-        kwargs |= {"ssl_context": self._context, "proxy_ssl_context": self._context}
-        manager = super().proxy_manager_for(proxy, **kwargs)
-        manager.pool_classes_by_scheme = self._pools
-        return manager
-
-    def build_connection_pool_key_attributes(self, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
-        """Name scheme, host and port only: the context says everything about verification."""
-        return super().build_connection_pool_key_attributes(*args, **kwargs)[0], {}
-
-    def cert_verify(self, *_: object) -> None:
-        """Add no CA bundle to those of the context."""
-
-
-def _read(raw: urllib3.BaseHTTPResponse, limit_bytes: int) -> bytes:
+def _read(url: str, raw: urllib3.BaseHTTPResponse, limit_bytes: int) -> Iterator[bytes]:
     """Return a whole body; only the read that finds its end notices that one was cut short."""
-    content = bytearray()
-    while chunk := raw.read(CHUNK_BYTES, decode_content=False):
-        content += chunk
-        if len(content) > limit_bytes:
-            msg = f"reply is larger than {limit_bytes} bytes"
-            raise OSError(msg)
-    return bytes(content)
+    left = limit_bytes
+    while True:
+        with _told(url):
+            chunk = raw.read(CHUNK_BYTES, decode_content=False)
+            left -= len(chunk)
+            if left < 0:
+                msg = f"reply is larger than {limit_bytes} bytes"
+                raise OSError(msg)
+        if not chunk:
+            return
+        yield chunk
+
+
+@contextmanager
+def _told(url: str) -> Iterator[None]:
+    """Turn whatever goes wrong on the wire into one error that names the URL."""
+    try:
+        yield
+    except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as exc:
+        root = _root(exc)
+        kind = Untrusted if isinstance(root, ssl.SSLCertVerificationError) else TransportError
+        msg = f"{url}: {_sentence(root)}"
+        raise kind(msg) from exc
 
 
 def _root(exc: BaseException) -> BaseException:

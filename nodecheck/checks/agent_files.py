@@ -10,6 +10,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from nodecheck.checks.file_safety import (
+    is_staffs,
+    judge_folder,
+    judge_place,
+    judge_reading,
+    judge_safety,
+    quote,
+)
 from nodecheck.checks.proof import (
     Problem,
     conclude,
@@ -18,7 +26,7 @@ from nodecheck.checks.proof import (
     reinstall_fix,
     survey_problems,
 )
-from nodecheck.checks.unit_start import judge_unit
+from nodecheck.checks.unit_start import judge_manager, judge_unit
 from nodecheck.model.node import FileKind
 from nodecheck.model.trust import WEAK_DIGESTS, SignatureOutcome
 from nodecheck.model.verdict import Evidence, Finding, Fix, Status
@@ -26,81 +34,101 @@ from nodecheck.model.verdict import Evidence, Finding, Fix, Status
 if TYPE_CHECKING:
     from nodecheck.model.agent import InstallFacts
     from nodecheck.model.node import FileState
-    from nodecheck.model.trust import FileFacts, InstalledFile, RpmFacts, RpmPackage, SignedFile
+    from nodecheck.model.package import PackageFacts
+    from nodecheck.model.trust import FileFacts, InstalledFile, SignedPackage
     from nodecheck.model.verdict import Verdict
 
 CHECK_ID: Final = "agent.files"
 QUESTION: Final = "are all installed files of the SSM Agent the signed bytes, in safe places?"
 EXPLANATION: Final = """\
-What is judged
-    Every file that the signed header of the installed package names: digest, kind, mode, owner,
-    setuid, hard links, file capabilities; every folder above them; the unit file, its drop-ins, and
-    programs in /usr/local that a search path finds first. The digests come from the signed part of
-    the header, never from what rpm -V compares with.
+WHAT IS JUDGED
+  Every file that the signed header (rpm) or the signed archive (deb, copies by hand) of the
+  installed package names: its digest, kind, mode, owner, setuid bits, hard links and capabilities,
+  and every folder above it. The digests come from what was signed, never from what rpm -V or
+  dpkg --verify compares with. Programs that dpkg lists beyond the signed ones are named.
 
-Limits
-    ok       every program is the signed bytes, and only root can change that
-    warn     unit-edited, unit-missing, start-extended (drop-in with further commands or an
-             environment file), weak-digest (the header names files by MD5 or SHA-1)
-    unknown  not-observed, unproven-digests (header not signed by a believed key), no-files,
-             channel-not-verified (deb, snap, Windows and copies by hand)
-    crit     digest, missing, kind, link-target, mode, writable, owner, setuid, hard-links,
-             capabilities, folder-writable, folder-owner, folder-link, start-overridden (another
-             ExecStart, LD_ variables, another root), shadowed, unproven-digests (signature wrong)
-    An edited configuration file is evidence, not a finding; documentation may be left out. Links
-    /bin, /sbin, /lib, /lib64 into /usr are allowed. At most 20 findings are listed, the rest is
-    counted. Whoever is root while nodecheck runs can deceive it.
+  What is started: the unit file, its drop-ins in every folder of systemd's search path and under
+  every alias, what outranks the unit file or is used where it is missing, the variables that
+  systemd gives to all services (system.conf), and programs that a search path finds first.
+  For each of these files, for amazon-ssm-agent.json and seelog.xml in /etc/amazon/ssm, and for the
+  folders that hold them: whether only root can change them, or add another.
 
-How to mend
-    rpm      keep a copy of the file for the investigation, then: rpm -U --force https://\
-s3.amazonaws.com/ec2-downloads-windows/SSMAgent/latest/linux_amd64/amazon-ssm-agent.rpm
-             modes and owners: rpm --setugids amazon-ssm-agent; rpm --setperms amazon-ssm-agent
-    deb      gpg --verify amazon-ssm-agent.deb.sig amazon-ssm-agent.deb, then dpkg -i
-    snap     snap remove amazon-ssm-agent; snap install amazon-ssm-agent --classic
-    windows  run AmazonSSMAgentSetup.exe again
+LIMITS
+  ok       every program is the signed bytes, and only root can change that
+  warn     unit-edited: the unit file is configuration in the rpm, and differs from the signed one
+           unit-missing: it is not there
+           start-extended: a unit file or drop-in runs further commands, or reads an environment
+           file
+           weak-digest: the signed header names its files by MD5 or SHA-1
+  unknown  not-observed: something could not be read
+           unproven-digests: no key that is believed has signed the package
+           no-files: the signed package names no file
+           no-package, timeout: see "nodecheck explain agent.signature"
+           channel-not-verified: the files of snaps and on Windows are not compared
+           update-in-progress: the files are being replaced
+  crit     digest: a file is not the signed bytes (of a deb also the unit file)
+           missing, kind, link-target: a signed file is gone, or something else is in its place
+           mode, setuid, capabilities: a file may do more or less than it was signed to
+           writable, owner: others than root can change a file
+           folder-writable, folder-owner: others than root can replace or add one
+           folder-link: a folder above a signed file is a symbolic link
+           hard-links: a program has a second name
+           start-overridden: another ExecStart, another view of the file system, or a variable that
+           steers the loader or the search path
+           shadowed: another file is found before the agent's own
+           unsigned-program: dpkg lists a program as the agent's that nobody signed
+           unproven-digests: the signature of the package is wrong
+  An edited configuration file is evidence, not a finding; documentation may be left out. Allowed
+  are links /bin, /sbin, /lib, /lib64 into /usr, masks (a link to /dev/null), links that lead to the
+  agent's own files, a PATH of the usual folders, and Debian's group staff in /usr/local.
+  At most 20 findings are listed, the rest is counted. Whoever is root while nodecheck runs can
+  deceive it. Environment files and what generators add are not read.
 
-Sources
-    https://docs.aws.amazon.com/systems-manager/latest/userguide/verify-agent-signature.html
-    https://rpm-software-management.github.io/rpm/manual/format_v4.html
-    https://www.freedesktop.org/software/systemd/man/latest/systemd.unit.html
+HOW TO MEND
+  Keep a copy of the file for the investigation, whatever comes next.
+  rpm      rpm -U --force URL of amazon-ssm-agent.rpm (the command printed with the finding has it)
+           modes and owners: rpm --setugids amazon-ssm-agent; rpm --setperms amazon-ssm-agent
+  deb      save Amazon's key as amazon-ssm-agent.gpg (first page below) and import it by
+           gpg --import; fetch the package of that version and its .sig; gpg --verify; dpkg -i.
+           Other settings of the unit belong into a drop-in: systemctl edit amazon-ssm-agent
+  by hand  fetch amazon-ssm-agent-binaries.tar.gz of that version and its .sig, verify it in the
+           same way, unpack it and copy its programs over the installed ones
+  snap     snap remove amazon-ssm-agent; snap install amazon-ssm-agent --classic
+  Windows  run AmazonSSMAgentSetup.exe again
+  start    systemctl cat amazon-ssm-agent shows all that is read; remove what you did not put there,
+           then systemctl daemon-reload
+
+SOURCES
+  https://docs.aws.amazon.com/systems-manager/latest/userguide/verify-agent-signature.html
+  https://rpm-software-management.github.io/rpm/manual/format_v4.html
+  https://www.freedesktop.org/software/systemd/man/latest/systemd.unit.html
+  https://www.freedesktop.org/software/systemd/man/latest/systemd-system.conf.html
 """
 
 _LIMIT: Final = "signed digest; root's alone to change"
-_OTHERS_WRITE: Final = 0o022
-_STICKY: Final = 0o1000
-_SET_ID: Final = 0o6000
-_USR_MERGE: Final = {
-    "/bin": "usr/bin",
-    "/sbin": "usr/sbin",
-    "/lib": "usr/lib",
-    "/lib64": "usr/lib64",
-    "/usr/sbin": "bin",
-}
-"""Symbolic links of distributions (https://systemd.io/THE_CASE_FOR_THE_USR_MERGE)."""
 
 
-def judge(install: InstallFacts, rpm: RpmFacts, files: FileFacts) -> Verdict:
+def judge(install: InstallFacts, facts: PackageFacts, files: FileFacts) -> Verdict:
     """Return the verdict on the files of the installed package."""
-    skipped = not_judged(CHECK_ID, install, rpm)
+    skipped = not_judged(CHECK_ID, install, facts)
     if skipped:
         return skipped
     problems = [
-        *survey_problems(install, rpm),
-        *(found for package in rpm.packages if (found := _judge_package(package))),
+        *survey_problems(install, facts),
+        *(found for package in facts.packages if (found := _judge_package(package))),
         *(problem(Status.UNKNOWN, "not-observed", note) for note in files.unobserved),
     ]
-    restore = reinstall_fix(rpm.packages[0]) if rpm.packages else None
+    restore = reinstall_fix(facts.packages[0]) if facts.packages else None
     for file in files.files:
         problems += _judge_file(file, restore)
-    for folder in files.folders:
-        problems += _judge_folder(folder)
+    problems += _judge_places(files)
     problems += _judge_start(files)
     programs = sum(1 for file in files.files if file.digest)
     text = f"{programs} files are the bytes that were signed"
-    return conclude(CHECK_ID, text, tuple(problems), _evidence(rpm, files), _LIMIT)
+    return conclude(CHECK_ID, text, tuple(problems), _evidence(facts, files), _LIMIT)
 
 
-def _judge_package(package: RpmPackage) -> Problem | None:
+def _judge_package(package: SignedPackage) -> Problem | None:
     label = package.label
     if not package.proven:
         bad = package.signature.outcome is SignatureOutcome.BAD
@@ -108,7 +136,7 @@ def _judge_package(package: RpmPackage) -> Problem | None:
         text = f"{label}: its digests prove nothing ({package.signature.detail})"
         return Problem(status, Finding("unproven-digests", text), reinstall_fix(package))
     if not any(file.digest for file in package.files):
-        return problem(Status.UNKNOWN, "no-files", f"{label}: its header names no file")
+        return problem(Status.UNKNOWN, "no-files", f"{label}: it names no file")
     weak = {file.algorithm for file in package.files} & WEAK_DIGESTS
     if weak:
         text = f"{label}: names its files by {', '.join(weak)}, allowed are SHA-2 digests"
@@ -134,7 +162,7 @@ def _judge_file(file: InstalledFile, restore: Fix | None) -> list[Problem]:
         return [Problem(Status.CRIT, Finding("kind", text, path), restore)]
     found = _judge_content(file, file.state, restore)
     if expected.kind is not FileKind.LINK:
-        found += _judge_safety(file, file.state)
+        found += judge_safety(file, file.state)
     return found
 
 
@@ -156,72 +184,39 @@ def _judge_content(file: InstalledFile, state: FileState, restore: Fix | None) -
     return []
 
 
-def _judge_safety(file: InstalledFile, state: FileState) -> list[Problem]:
-    """Return who else may change this file, and what it may do beyond its signed mode."""
-    expected, path = file.expected, file.expected.path
-    strict = expected.kind is FileKind.FILE and not expected.editable
-    target = _quote(path)
-    mode_reason = _judge_mode(expected, state, strict=strict)
-    mode_text = f"mode {state.mode:04o}, signed {expected.mode:04o}"
-    owner_text = f"owned by user {state.uid}, allowed is 0"
-    links_text = f"{state.links} hard links, allowed is 1"
-    rules = (
-        (state.uid != 0, "owner", owner_text, Fix(f"chown root:root {target}")),
-        (mode_reason, mode_reason, mode_text, Fix(f"chmod {expected.mode:04o} {target}")),
-        (strict and state.links != 1, "hard-links", links_text, None),
-        (state.has_capabilities, "capabilities", "capabilities set", Fix(f"setcap -r {target}")),
-    )
-    return [
-        Problem(Status.CRIT, Finding(reason, f"{path}: {text}", path), fix)
-        for broken, reason, text, fix in rules
-        if broken
-    ]
-
-
-def _judge_mode(expected: SignedFile, state: FileState, *, strict: bool) -> str:
-    """Return the reason code of a wrong mode, the gravest first, '' if it is right."""
-    if state.mode & ~expected.mode & _SET_ID:
-        return "setuid"
-    sticky_folder = state.kind is FileKind.FOLDER and state.mode & _STICKY
-    if state.mode & _OTHERS_WRITE and not sticky_folder:
-        return "writable"
-    return "mode" if strict and state.mode != expected.mode else ""
-
-
-def _judge_folder(state: FileState) -> list[Problem]:
-    path = state.path
-    if state.kind is FileKind.LINK:
-        if state.target.strip("/") == _USR_MERGE.get(path):
-            return []
-        text = f"{path}: is a symbolic link to {state.target}"
-        return [problem(Status.CRIT, "folder-link", text, path)]
-    found: list[Problem] = []
-    if state.uid != 0:
-        text = f"{path}: folder owned by user {state.uid}, allowed is 0"
-        fix = Fix(f"chown root:root {_quote(path)}")
-        found.append(Problem(Status.CRIT, Finding("folder-owner", text, path), fix))
-    if state.mode & _OTHERS_WRITE and not state.mode & _STICKY:
-        text = f"{path}: folder of mode {state.mode:04o}, others may write"
-        fix = Fix(f"chmod go-w {_quote(path)}")
-        found.append(Problem(Status.CRIT, Finding("folder-writable", text, path), fix))
-    return found
-
-
 def _judge_start(files: FileFacts) -> list[Problem]:
     """Return what is started in place of the signed programs, or together with them."""
-    signed = {file.expected.path for file in files.files}
-    programs = frozenset(file.expected.path for file in files.files if file.expected.mode & 0o111)
-    found = [item for unit in files.unit_files for item in judge_unit(unit, programs)]
-    for state in files.shadows:
-        if state.kind is FileKind.LINK and state.target in signed:
-            continue
+    programs = frozenset(file.expected.path for file in files.files if file.expected.is_program)
+    found = [item for unit in files.start.units for item in judge_unit(unit, programs)]
+    found += [item for unit in files.start.manager for item in judge_manager(unit)]
+    for state in (*files.start.shadows, *files.shadows):
         text = f"{state.path}: is found before the agent's own file of that name"
-        fix = Fix(f"rm {_quote(state.path)}")
+        fix = Fix(f"rm {quote(state.path)}")
         found.append(Problem(Status.CRIT, Finding("shadowed", text, state.path), fix))
+    for state in files.extras:
+        text = f"{state.path}: dpkg lists this program as the agent's, its signed package does not"
+        found.append(problem(Status.CRIT, "unsigned-program", text, state.path))
     return found
 
 
-def _evidence(rpm: RpmFacts, files: FileFacts) -> tuple[Evidence, ...]:
+def _judge_places(files: FileFacts) -> list[Problem]:
+    """Return who else may change, replace or add a file that the agent's start depends on."""
+    places = (*files.start.places, *((files.settings_place,) if files.settings_place else ()))
+    found = [item for place in places for item in judge_place(place)]
+    judged = {file.expected.path for file in files.files} | {place.path for place in places}
+    for folder in files.folders:
+        if folder.path not in judged:
+            found += judge_folder(folder)
+    judged |= {folder.path for folder in files.folders}
+    for folder in files.start.folders:
+        if folder.path not in judged and not is_staffs(folder):
+            found += judge_folder(folder)
+    for state in (*files.start.readings, *files.settings):
+        found += judge_reading(state)
+    return list(dict.fromkeys(found))
+
+
+def _evidence(facts: PackageFacts, files: FileFacts) -> tuple[Evidence, ...]:
     edited = tuple(
         file.expected.path
         for file in files.files
@@ -233,17 +228,13 @@ def _evidence(rpm: RpmFacts, files: FileFacts) -> tuple[Evidence, ...]:
         if not file.expected.editable and file.digest not in {None, file.expected.digest}
     )
     units = {file.expected.path for file in files.files}
-    drop_ins = tuple(unit.path for unit in files.unit_files if unit.path not in units)
+    drop_ins = tuple(unit.path for unit in files.start.units if unit.path not in units)
     read = sum(1 for file in files.files if file.digest)
-    labels = tuple(package.label for package in rpm.packages)
+    labels = tuple(package.label for package in facts.packages)
     return (
-        Evidence("packages", labels, rpm.source),
+        Evidence("packages", labels, facts.source),
         Evidence("files_read", read, "digest of each file"),
         *((Evidence("differing", differing, "digest of each file"),) if differing else ()),
-        *((Evidence("edited", edited, "%config of the package"),) if edited else ()),
+        *((Evidence("edited", edited, "configuration of the package"),) if edited else ()),
         *((Evidence("drop_ins", drop_ins, "systemd unit folders"),) if drop_ins else ()),
     )
-
-
-def _quote(path: str) -> str:
-    return "'" + path.replace("'", "'\\''") + "'"

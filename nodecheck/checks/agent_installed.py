@@ -8,6 +8,7 @@ absence needs every place looked at.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from nodecheck.model.agent import Channel
@@ -103,7 +104,8 @@ def judge(facts: InstallSurvey) -> Verdict:
         return _problem(Status.UNKNOWN, _unobserved(facts), evidence, ())
     if not facts.installations:
         finding = Finding("not-installed", "no SSM Agent is installed on this node")
-        return _problem(Status.CRIT, finding, evidence, (install_fix(facts.native),))
+        fix = replace(install_fix(facts.native), disruptive=False)  # nothing runs yet
+        return _problem(Status.CRIT, finding, evidence, (fix,))
     return Verdict.ok(ID, f"{describe(facts.installations[0])} is installed", evidence)
 
 

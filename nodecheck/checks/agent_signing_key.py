@@ -20,29 +20,31 @@ if TYPE_CHECKING:
 CHECK_ID: Final = "agent.signing-key"
 QUESTION: Final = "how long until the newest pinned signing key expires?"
 EXPLANATION: Final = """\
-What is judged
-    The expiry of the newest key in the ring that Amazon signs the SSM Agent with (the operator's
-    newest where the pinned keys are switched off). Once it has expired, new releases are signed by
-    a key that this nodecheck does not know. What is installed stays proven: there the date of the
-    signature counts.
+WHAT IS JUDGED
+  The expiry of the newest key in the ring that Amazon signs the SSM Agent with (the operator's
+  newest where the pinned keys are switched off). Once it has expired, new releases are signed by a
+  key that this nodecheck does not know. What is installed stays proven: there the date of the
+  signature counts.
 
-Limits
-    ok       more than 60 days left, or the key never expires
-    warn     expiring: 60 days or fewer
-    unknown  time-not-known: the clock could not be measured; empty-ring: no such key
-    crit     expiring: 7 days or fewer; expired
-    Not applicable to a node without an agent, to the snap (Canonical's keys) and to Windows
-    (Authenticode).
+LIMITS
+  ok       more than 60 days left, or the key never expires
+  warn     expiring: 60 days or fewer are left
+  unknown  time-not-known: the clock could not be measured
+           empty-ring: the ring holds no key of Amazon or the operator
+  crit     expiring: 7 days or fewer are left
+           expired: the newest key has expired
+  Not applicable to a node without an agent, to the snap (Canonical's keys) and to Windows
+  (Authenticode).
 
-How to mend
-    Update nodecheck. Until then, take the new key from the page below, compare its fingerprint, and
-    name the file in trust.keys of /etc/nodecheck/config.toml. This is the same for rpm and deb.
-    nodecheck keys shows the ring.
+HOW TO MEND
+  Update nodecheck. Until then, take the new key from the first page below, compare its fingerprint,
+  and name the file in trust.keys of /etc/nodecheck/config.toml. This is the same for rpm and deb.
+  nodecheck keys shows the ring.
 
-Sources
-    https://docs.aws.amazon.com/systems-manager/latest/userguide/verify-agent-signature.html
-    https://github.com/aws/amazon-ssm-agent/issues/676
-    https://github.com/aws/eks-hybrid/issues/864 (what happens when nobody looks)
+SOURCES
+  https://docs.aws.amazon.com/systems-manager/latest/userguide/verify-agent-signature.html
+  https://github.com/aws/amazon-ssm-agent/issues/676
+  https://github.com/aws/eks-hybrid/issues/864 (what happens when nobody looks)
 """
 
 _OPENPGP: Final = frozenset({Channel.RPM, Channel.DEB, Channel.BY_HAND})
@@ -69,14 +71,17 @@ def judge(
         text = f"newest key expires at {newest.expires_at:%Y-%m-%d}, the true time is not known"
         finding = Finding("time-not-known", text)
         return Verdict.of(CHECK_ID, Status.UNKNOWN, (finding,), evidence=evidence, limit=limit)
-    evidence += (Evidence("days_left", round(days_left, 1), "corrected time"),)
+    evidence += (
+        Evidence("days_left", round(days_left, 1), "corrected time"),
+        Evidence("judged_at", now.isoformat() if now else "not known", "corrected time"),
+    )
     return _judge_days(days_left, policy, evidence, limit)
 
 
 def _judge_days(
     days_left: float, policy: TrustPolicy, evidence: tuple[Evidence, ...], limit: str
 ) -> Verdict:
-    text = f"newest pinned key expires in {days_left:.0f} days"
+    text = f"newest pinned key expires in {int(days_left)} days"
     if days_left > policy.warn_days:
         return Verdict.ok(CHECK_ID, text, evidence, limit)
     reason, status = "expiring", Status.WARN
@@ -85,7 +90,7 @@ def _judge_days(
         status = Status.CRIT
     if days_left < 0:
         reason = "expired"
-        text = f"newest pinned key expired {-days_left:.0f} days ago: update nodecheck"
+        text = f"newest pinned key expired {int(-days_left)} days ago: update nodecheck"
     finding = Finding(reason, text)
     return Verdict.of(CHECK_ID, status, (finding,), evidence=evidence, limit=limit, fixes=_FIXES)
 

@@ -99,7 +99,8 @@ def judge(
         steps.append(_online(version, release, policy, now))
     else:
         steps.append(_offline(version, release, policy, now))
-    return _conclude(judged, steps, _installed(install), _limit(policy))
+    judged_at = Evidence("judged_at", now.isoformat() if now else "not known", "corrected time")
+    return _conclude(judged, steps, (*_installed(install), judged_at), _limit(policy))
 
 
 def _conclude(
@@ -153,7 +154,7 @@ def _mark(version: AgentVersion, release: ReleaseFacts) -> _Judged:
             return _Judged(evidence=evidence)
         text = f"AWS marks version {version} Deprecated; {release.offered} is offered"
         return _Judged(((Status.CRIT, Finding("deprecated", text)),), evidence)
-    if version >= release.offered:
+    if version == release.offered:  # AWS offers no version that it has withdrawn
         return _Judged()
     text = f"cannot tell whether version {version} is withdrawn: {'; '.join(release.unread)}"
     return _Judged(((Status.UNKNOWN, Finding("manifest-not-read", text)),))
@@ -202,18 +203,18 @@ def _offline(
     policy: VersionPolicy,
     now: datetime | None,
 ) -> _Judged:
-    reason = f"the Region was not asked ({why or 'offline by request'})"
+    reason = f"what the Region offers is not known ({why or 'offline by request'})"
     evidence: list[Evidence] = []
     age = behind_at_least(version, now.date() if now else None)
     if age is not None:
         evidence += _age_evidence("days_behind_at_least", age, age.least)
-        text = f"version {version} is at least {age.least} days behind; {reason}"
+        text = f"version {version} is at least {age.least} days behind"
         for limit, status, code in (
             (policy.crit_age_days, Status.CRIT, "far-behind"),
             (policy.max_age_days, Status.WARN, "behind"),
         ):
             if age.least > limit:
-                finding = Finding(code, f"{text}; limit {limit} days")
+                finding = Finding(code, f"{text}, limit {limit} days; {reason}")
                 return _Judged(((status, finding),), tuple(evidence))
     text = f"cannot tell how far version {version} is behind: {reason}"
     finding = Finding("offered-version-unknown", text)

@@ -13,22 +13,23 @@ health. Offset is true time minus local clock: positive means that the local clo
 from __future__ import annotations
 
 import math
-from collections import Counter
-from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from nodecheck.checks.clock_evidence import (
+    headroom_s,
+    node_evidence,
+    number_evidence,
+    source_evidence,
+)
+from nodecheck.checks.clock_words import claim, describe, failures_by_source, human
 from nodecheck.model.clock import Discipline
-from nodecheck.model.verdict import Evidence, Finding, Fix, Status, Verdict
+from nodecheck.model.moment import instant
+from nodecheck.model.skew import SkewFacts
+from nodecheck.model.verdict import Finding, Fix, Status, Verdict
 
 if TYPE_CHECKING:
-    from nodecheck.model.clock import (
-        ClockFacts,
-        ClockPolicy,
-        DateReading,
-        Estimate,
-        SourceFailure,
-        SourceReading,
-    )
+    from nodecheck.model.clock import ClockFacts, ClockPolicy, Estimate
+    from nodecheck.model.known_past import KnownPast
 
 CHECK_ID = "clock.offset"
 QUESTION = "is the clock inside the tolerance of the AWS endpoint?"
@@ -42,18 +43,25 @@ LIMITS
   ok       the whole interval is inside the warning limit   (clock.warn_s, 60 s)
   warn     inside the tolerance, but beyond the warning limit
   crit     the whole interval is outside the tolerance      (clock.tolerance_s, 300 s)
-  unknown  no source answered, the sources contradict one another, or the interval straddles
-           the tolerance
+           before-known-past: no source answered, and the clock is earlier by more than the
+           tolerance than what is proven to have passed: the build of nodecheck, the date of the
+           agent's proven signature. This is judged with --offline, too.
+  unknown  no-source, sources-disagree, or bound-too-wide: the interval straddles the tolerance
+  The tolerance is clock.tolerance_s where it is set; else what AWS said when it last refused a
+  signature of the agent (the ends of its logs); else the 300 s of SSM. S3 allows 900 s, which is
+  evidence only. Headroom is what is left: tolerance - |offset| - bound.
   Positive offsets mean that the clock is slow, negative ones that it is fast.
 
 HOW IT IS MEASURED
   The Date header of the Region's SSM endpoint over TLS (clock.endpoint): to about half a second,
-  also where UDP is closed. Certificates are judged at the time the reply claims, not by the local
-  clock.
+  also where UDP is closed: then, and where sources disagree, further requests on one connection
+  narrow it to some 15 ms. Certificates are judged at the time the reply claims, not by the local
+  clock. It goes through the proxy of the environment, else through that of the agent's service.
   NTP, to about a millisecond, four samples of each server: clock.servers; or Amazon Time Sync
   (169.254.169.123, fd00:ec2::123) on EC2, the servers this node is configured to follow, and
   time.aws.com outside EC2. A reply must echo a random 64-bit stamp. Servers that say that they are
-  not synchronised are not believed. A strict majority is needed, one vote for each operator.
+  not synchronised are not believed. A strict majority is needed, one vote for each operator; all
+  of Amazon's addresses are one. A PTP hardware clock is not read by this version.
   NTP can narrow what the endpoint says and never overrules it: the endpoint judges the signatures.
 
 HOW TO MEND
@@ -67,6 +75,8 @@ HOW TO MEND
 SOURCES
   RFC 5905 sections 7.4, 8, 10, 11.2.1; RFC 9109; RFC 9110 section 5.6.7
   AWS SSM: "Signature expired: ... is now earlier than ... (... - 5 min.)"
+  AWS S3: RequestTimeTooSkewed, MaxAllowedSkewMilliseconds 900000
+  https://docs.aws.amazon.com/systems-manager/latest/userguide/configure-proxy-ssm-agent.html
   https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/set-time.html
   https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_sigv-troubleshooting.html
 """
@@ -86,140 +96,109 @@ FIXES = {
     Discipline.NONE: (Fix("timedatectl set-ntp true"), RESTART),
 }
 
-STEPS = ((1e-4, 1e6, ".0f", "µs"), (1.0, 1e3, ".1f", "ms"), (120.0, 1, ".1f", "s"))
-"""Below how many seconds to write a duration times what, with which digits, in which unit."""
-
-UNITS = ((365 * 86400, "y"), (86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
-NAMES_SHOWN = 2
-FAILURES_SHOWN = 4
+NOTHING_SEEN = SkewFacts()
+FAILURES_SHOWN = 8
 
 
-def judge(facts: ClockFacts, policy: ClockPolicy) -> Verdict:
-    """Return the verdict on one measured clock."""
-    limit = f"AWS refuses beyond {policy.tolerance_s:g} s, warning at {policy.warn_s:g} s"
+def judge(
+    facts: ClockFacts,
+    policy: ClockPolicy,
+    past: KnownPast | None = None,
+    seen: SkewFacts = NOTHING_SEEN,
+) -> Verdict:
+    """Return the verdict on one measured clock.
+
+    Args:
+        facts: what the sources of time said.
+        policy: how far the clock may be off.
+        past: the newest instant that is proven to have passed.
+        seen: what the agent's logs say of the clock; evidence only.
+    """
+    if facts.estimate is None:
+        return _judge_unmeasured(facts, policy, past, seen)
     estimate = facts.estimate
-    if estimate is None:
-        evidence = _source_evidence(facts)
-        return Verdict.of(
-            CHECK_ID, Status.UNKNOWN, _unproven(facts), evidence=evidence, limit=limit
-        )
-    evidence = (*_number_evidence(estimate, policy), *_source_evidence(facts))
+    evidence = (
+        *number_evidence(estimate, policy),
+        *source_evidence(facts),
+        *node_evidence(past, seen),
+    )
+    status, reason = _rank(estimate, policy)
     line = f"{describe(facts, estimate)}, AWS refuses beyond {policy.tolerance_s:g} s"
+    if status in {Status.OK, Status.WARN}:
+        line += f", headroom {math.floor(headroom_s(estimate, policy.tolerance_s))} s"
+    if status is Status.OK:
+        return Verdict.ok(CHECK_ID, line, evidence, _limit(policy))
+    return Verdict.of(
+        CHECK_ID,
+        status,
+        (Finding(reason, f"clock is {line}"),),
+        evidence=evidence,
+        limit=_limit(policy),
+        fixes=FIXES[facts.discipline],
+    )
+
+
+def _limit(policy: ClockPolicy) -> str:
+    return f"AWS refuses beyond {policy.tolerance_s:g} s, warning at {policy.warn_s:g} s"
+
+
+def _rank(estimate: Estimate, policy: ClockPolicy) -> tuple[Status, str]:
+    """Return status and reason of an interval; what is no number falls through to unknown."""
     least_s = abs(estimate.offset_s) - estimate.bound_s
     most_s = abs(estimate.offset_s) + estimate.bound_s
     if most_s <= policy.warn_s:
-        return Verdict.ok(CHECK_ID, line, evidence, limit)
-    status, reason = Status.UNKNOWN, "bound-too-wide"
+        return Status.OK, "ok"
     if least_s > policy.tolerance_s:
-        status, reason = Status.CRIT, "beyond-tolerance"
-    elif most_s <= policy.tolerance_s:
-        status, reason = Status.WARN, "drifting"
-    finding = Finding(reason, f"clock is {line}")
-    fixes = FIXES[facts.discipline]
-    return Verdict.of(CHECK_ID, status, (finding,), evidence=evidence, limit=limit, fixes=fixes)
+        return Status.CRIT, "beyond-tolerance"
+    if most_s <= policy.tolerance_s:
+        return Status.WARN, "drifting"
+    return Status.UNKNOWN, "bound-too-wide"
 
 
-def describe(facts: ClockFacts, estimate: Estimate) -> str:
-    """Return offset, direction, bound and sources in words."""
-    amount = (
-        f"{human(abs(estimate.offset_s))} {side(estimate.offset_s)} ± {human(estimate.bound_s)}"
+def _judge_unmeasured(
+    facts: ClockFacts, policy: ClockPolicy, past: KnownPast | None, seen: SkewFacts
+) -> Verdict:
+    """Judge a clock that no source measured: only what has passed for certain can be held to it."""
+    findings = _unproven(facts)
+    evidence = (*source_evidence(facts), *node_evidence(past, seen))
+    limit = _limit(policy)
+    local_at = instant(facts.now.wall_ns)
+    least_s = (past.at - local_at).total_seconds() if past else 0.0
+    if past is None or least_s <= policy.tolerance_s:
+        return Verdict.of(CHECK_ID, Status.UNKNOWN, findings, evidence=evidence, limit=limit)
+    text = (
+        f"clock says {local_at:%Y-%m-%d %H:%M} UTC, but {past.what} on {past.at:%Y-%m-%d %H:%M}:"
+        f" at least {human(least_s)} slow, AWS refuses beyond {policy.tolerance_s:g} s"
     )
-    date = facts.date.name if facts.date else ""
-    others = [name for name in estimate.sources if name != date]
-    who = ", ".join(others[:NAMES_SHOWN])
-    if len(others) > NAMES_SHOWN:
-        who += f" and {len(others) - NAMES_SHOWN} more"
-    if date in estimate.sources:
-        who = f"{who}; {date} agrees" if who else f"Date of {date}"
-    if facts.falsetickers:
-        who += f"; not believed: {', '.join(facts.falsetickers)}"
-    return f"{amount} ({who})"
-
-
-def side(offset_s: float) -> str:
-    """Return the direction of an offset: positive means slow."""
-    return "slow" if offset_s > 0 else "fast"
-
-
-def human(seconds: float) -> str:
-    """Return a duration as people say it.
-
-    >>> [human(value) for value in (2.5e-5, 0.0035, 0.8, 42.25, 432, 473040000)]
-    ['25 µs', '3.5 ms', '800.0 ms', '42.2 s', '7 min 12 s', '15 y 0 d']
-    """
-    for below_s, factor, digits, unit in STEPS:
-        if seconds < below_s:
-            return f"{seconds * factor:{digits}} {unit}"
-    whole_s = round(seconds) if math.isfinite(seconds) else 0
-    for (size_s, unit), (next_s, next_unit) in pairwise(UNITS):
-        if whole_s >= size_s:
-            count, rest_s = divmod(whole_s, size_s)
-            return f"{count} {unit} {rest_s // next_s} {next_unit}"
-    return f"{seconds} s"
+    return Verdict.of(
+        CHECK_ID,
+        Status.CRIT,
+        (Finding("before-known-past", text), *findings),
+        evidence=evidence,
+        limit=limit,
+        fixes=FIXES[facts.discipline],
+    )
 
 
 def _unproven(facts: ClockFacts) -> tuple[Finding, ...]:
     """Say why no interval is proven, and what each source did."""
     if not facts.readings and facts.date is None:
-        texts = [_failure_text(item) for item in facts.failures]
-        more = len(texts) - FAILURES_SHOWN
-        if more > 0:
-            texts[FAILURES_SHOWN:] = [f"and {more} more"]
-        why = "; ".join(texts) or "no source is known"
-        return (Finding("no-source", f"clock not measured: {why}"),)
-    claims = [f"{item.name} {_claim(item, facts)}" for item in facts.readings]
+        return _unanswered(facts)
+    claims = [f"{item.name} {claim(item, facts)}" for item in facts.readings]
     if facts.date:
-        claims.append(f"{facts.date.name} {_claim(facts.date, facts)}")
+        claims.append(f"{facts.date.name} {claim(facts.date, facts)}")
     text = "clock not measured: sources disagree: " + ", ".join(claims)
     return (Finding("sources-disagree", text),)
 
 
-def _failure_text(failure: SourceFailure) -> str:
-    where = (
-        f" ({failure.address})" if failure.address and failure.address not in failure.name else ""
-    )
-    return f"{failure.name}{where}: {failure.message}"
-
-
-def _claim(reading: SourceReading | DateReading, facts: ClockFacts) -> str:
-    """Return the offset that one source alone would give."""
-    offset_s = (reading.interval.best_ns + facts.now.monotonic_ns - facts.now.wall_ns) / 1e9
-    bound_s = reading.interval.width_ns / 2e9
-    return f"{human(abs(offset_s))} {side(offset_s)} ± {human(bound_s)}"
-
-
-def _number_evidence(estimate: Estimate, policy: ClockPolicy) -> tuple[Evidence, ...]:
-    source = ", ".join(estimate.sources)
-    headroom_s = policy.tolerance_s - abs(estimate.offset_s) - estimate.bound_s
-    return (
-        Evidence("offset_s", round(estimate.offset_s, 6), source),
-        Evidence("bound_s", round(estimate.bound_s, 6), source),
-        Evidence("headroom_s", round(headroom_s, 3), "tolerance - |offset| - bound"),
-    )
-
-
-def _source_evidence(facts: ClockFacts) -> tuple[Evidence, ...]:
-    """Return what each source said, why others said nothing, and the replies not believed."""
-    said = [
-        f"{item.name} {_claim(item, facts)}, stratum {item.stratum} ({item.reference})"
-        for item in facts.readings
-    ]
-    if facts.date:
-        kind = "TLS verified" if facts.date.authenticated else "not authenticated"
-        said.append(f"{facts.date.name} {_claim(facts.date, facts)}, Date, {kind}")
-    found = [
-        Evidence("sources", tuple(said)),
-        Evidence("failed_sources", tuple(_failure_text(item) for item in facts.failures)),
-        Evidence("falsetickers", facts.falsetickers),
-        Evidence("ignored_replies", _ignored(facts)),
-    ]
-    return tuple(item for item in found if item.value)
-
-
-def _ignored(facts: ClockFacts) -> tuple[str, ...]:
-    counts: Counter[str] = Counter()
-    for reading in facts.readings:
-        counts.update(dict(reading.ignored))
-    for failure in facts.failures:
-        counts.update(dict(failure.ignored))
-    return tuple(f"{reason} {count}" for reason, count in counts.most_common())
+def _unanswered(facts: ClockFacts) -> tuple[Finding, ...]:
+    count = len({item.name for item in facts.failures})
+    text = "clock not measured: no time source is known"
+    if count:
+        plural = "" if count == 1 else "s"
+        text = f"clock not measured: none of {count} time source{plural} answered"
+    each = failures_by_source(facts.failures)
+    findings = [Finding(reason, why) for reason, why in each[:FAILURES_SHOWN]]
+    if len(each) > FAILURES_SHOWN:
+        findings.append(Finding("no-answer", f"and {len(each) - FAILURES_SHOWN} more"))
+    return (Finding("no-source", text), *findings)

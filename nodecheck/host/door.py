@@ -6,13 +6,16 @@ may not look). Paths are absolute. Contents are hostile: each read names its lim
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from nodecheck.model.errors import Absent
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from contextlib import AbstractContextManager
 
+    from nodecheck.model.kernel_clock import KernelClock
     from nodecheck.model.node import FileDigest, FileState, Platform, ProcessState
 
 
@@ -52,7 +55,7 @@ class HttpsReply:
     """The head of one HTTP reply, with the instants around it and the validity of the chain.
 
     ``chain`` holds (not before, not after, subject) of each certificate of the verified chain,
-    in seconds since 1970; it is empty for plain HTTP.
+    in seconds since 1970; it is empty for plain HTTP. ``via`` names the proxy, '' without one.
     """
 
     status: int
@@ -62,6 +65,7 @@ class HttpsReply:
     received_wall_ns: int
     received_monotonic_ns: int
     chain: tuple[tuple[int, int, str], ...]
+    via: str = ""
 
 
 class Files(Protocol):
@@ -70,8 +74,17 @@ class Files(Protocol):
     def read(self, path: str, limit_bytes: int, *, follow: bool = False) -> bytes:
         """Return the content of a regular file; more than the limit is a ProbeError."""
 
+    def chunks(self, path: str, limit_bytes: int, *, follow: bool = False) -> Iterator[bytes]:
+        """Return the content of a regular file piece by piece, and raise as ``read`` does."""
+
+    def tail(self, path: str, limit_bytes: int) -> bytes:
+        """Return the last bytes of a regular file, all of it where it is smaller."""
+
     def state(self, path: str) -> FileState:
         """Return owner, mode, kind and identity of whatever is at this path."""
+
+    def resolve(self, path: str) -> str:
+        """Return the path with every symbolic link in it followed."""
 
     def digest(self, path: str, algorithm: str, *, follow: bool = False) -> FileDigest:
         """Return the digest of a regular file, read once; a file that changes meanwhile raises."""
@@ -101,14 +114,45 @@ class LocalClock(Protocol):
 class Datagrams(Protocol):
     """A UDP socket connected to one address: the kernel drops other senders."""
 
-    def send(self, data: bytes) -> None:
-        """Send one datagram."""
+    def send(self, data: bytes) -> int | None:
+        """Send one datagram; return the kernel's stamp of it on the wall clock, if it gives one."""
 
     def receive(self, timeout_s: float) -> Received | None:
         """Return the next datagram, or None when the timeout has passed."""
 
     def close(self) -> None:
         """Close the socket."""
+
+
+class Heads(Protocol):
+    """One connection on which HEAD requests are sent, one after the other."""
+
+    def ask(self) -> HttpsReply:
+        """Send one request (``Cache-Control: no-cache``) and return the head of the reply."""
+
+
+class Steering(Protocol):
+    """What steers the clock under test, as far as the operating system tells."""
+
+    def kernel_clock(self) -> KernelClock:
+        """Return the kernel's record of the clock; nothing is set."""
+
+    def daemon_socket(self, path: str) -> Datagrams:
+        """Connect to the local datagram socket of a daemon."""
+
+
+class NoSteering:
+    """A platform that has neither."""
+
+    def kernel_clock(self) -> KernelClock:
+        """Say so."""
+        msg = "this platform's kernel keeps no record of its clock"
+        raise Absent(msg)
+
+    def daemon_socket(self, path: str) -> Datagrams:
+        """Say so."""
+        msg = f"{path}: not there"
+        raise Absent(msg)
 
 
 class Network(Protocol):
@@ -120,15 +164,20 @@ class Network(Protocol):
     def datagrams(self, address: Address) -> Datagrams:
         """Open a connected UDP socket."""
 
+    def is_own(self, address: Address) -> bool:
+        """Tell whether an address is one of this node's own."""
+
     def metadata(self, path: str) -> bytes:
         """Return what the EC2 instance metadata service has at this path (IMDSv2)."""
 
-    def head(self, url: str, timeout_s: float) -> HttpsReply:
-        """Send one HEAD request (``Cache-Control: no-cache``) and return the head of the reply.
+    def heads(
+        self, url: str, timeout_s: float, environment: Mapping[str, str] | None = None
+    ) -> AbstractContextManager[Heads]:
+        """Connect, to ask there as often as the timeout and the server allow.
 
         TLS is verified (chain, host name) except for the dates, which the caller judges at
         corrected time from ``HttpsReply.chain``. ``HTTPS_PROXY``, ``NO_PROXY`` and
-        ``AWS_CA_BUNDLE`` are honoured.
+        ``AWS_CA_BUNDLE`` of the environment are honoured; without one, of this program's own.
         """
 
 
@@ -173,3 +222,4 @@ class Host:
     environment: Mapping[str, str]
     platform: Platform
     privileged: bool
+    steering: Steering = field(default_factory=NoSteering)

@@ -28,6 +28,7 @@ def this_host() -> Host:
     if sys.platform != "win32":
         from nodecheck.host.posix_files import PosixFiles
         from nodecheck.host.posix_processes import PosixProcesses
+        from nodecheck.host.posix_steering import PosixSteering
         from nodecheck.host.state_folder import PosixState
 
         files, clock, privileged = PosixFiles(), SystemClock(), os.geteuid() == 0
@@ -40,6 +41,7 @@ def this_host() -> Host:
             environment=os.environ,
             platform=Platform("linux", os_name(files), os.uname().machine),
             privileged=privileged,
+            steering=PosixSteering(clock),
         )
     msg = "this version looks at Linux nodes only"
     raise UsageError(msg)

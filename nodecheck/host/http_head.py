@@ -1,4 +1,4 @@
-"""Send one HEAD request over a connection of its own, as an instrument.
+"""Send HEAD requests over a connection of their own, as an instrument.
 
 ``requests`` hides the instants that matter, checks certificates against the clock under test, and
 costs 115 ms at start; ``http.client`` waits anew for each line, and costs 44 ms. Here the head of
@@ -11,7 +11,8 @@ from __future__ import annotations
 import re
 import socket
 import ssl
-from typing import TYPE_CHECKING, NamedTuple
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, NamedTuple, Self
 from urllib.parse import urlsplit
 
 from nodecheck.host import proxy, trust_store
@@ -19,7 +20,8 @@ from nodecheck.host.door import HttpsReply
 from nodecheck.model.errors import ProbeError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
+    from types import TracebackType
 
     from nodecheck.host.door import Address, LocalClock
 
@@ -31,6 +33,7 @@ SECOND_NS = 1_000_000_000
 HTTPS_PORT = 443
 HTTP_PORT = 80
 HTTP_OK = 200
+HEADERS = ("Cache-Control: no-cache", "User-Agent: nodecheck")
 STATUS_LINE = re.compile(rb"HTTP/1\.[01] ([2-5][0-9][0-9])(?: [^\r\n]*)?\r?\n")
 CONNECT_SHARE = 0.5
 """Share of the time left that one of several addresses may take: the next one gets a chance."""
@@ -41,11 +44,16 @@ class _Head(NamedTuple):
     headers: dict[str, str]
 
 
-class HeadRequest:
-    """One request with one deadline."""
+class HeadConnection:
+    """One connection with one deadline for all that is asked on it."""
 
     def __init__(
-        self, url: str, environment: Mapping[str, str], clock: LocalClock, timeout_s: float
+        self,
+        url: str,
+        environment: Mapping[str, str],
+        clock: LocalClock,
+        timeout_s: float,
+        resolve: Resolver,
     ) -> None:
         """Take the URL apart and start the clock.
 
@@ -68,21 +76,45 @@ class HeadRequest:
         self._environment = environment
         self._clock = clock
         self._deadline_ns = clock.monotonic_ns() + int(timeout_s * SECOND_NS)
+        self._resolve = resolve
+        self._via = ""
+        self._chain: tuple[tuple[int, int, str], ...] = ()
 
-    def perform(self, resolve: Resolver) -> HttpsReply:
-        """Connect, through the proxy if there is one, send the request, read the head of the reply.
+    def __enter__(self) -> Self:
+        """Connect, through the proxy if there is one, and shake hands.
 
         Raises:
-            ProbeError: no connection, no trust, no reply in time, or not HTTP.
+            ProbeError: no connection, no trust, or not in time.
         """
+        with self._told():
+            self._socket = self._open()
+            if self._is_tls:
+                self._secure()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close the connection."""
+        self._socket.close()
+
+    def ask(self) -> HttpsReply:
+        """Send a request and read the head of the reply.
+
+        Raises:
+            ProbeError: no reply in time, or not HTTP.
+        """
+        with self._told():
+            return self._exchange()
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Tell what goes wrong on the way in sentences and reason codes."""
         try:
-            with self._open(resolve) as connection:
-                if not self._is_tls:
-                    return self._exchange(connection, ())
-                context = trust_store.tls_context(self._environment)
-                connection.settimeout(self._left_s())
-                with context.wrap_socket(connection, server_hostname=self._host) as secured:
-                    return self._exchange(secured, trust_store.verified_chain(secured))
+            yield
         except ssl.SSLCertVerificationError as exc:
             msg = f"{self._host}: certificate refused: {exc.verify_message}"
             raise ProbeError(msg, "certificate-refused") from exc
@@ -93,19 +125,31 @@ class HeadRequest:
             msg = f"{self._host}:{self._port}: {getattr(exc, 'strerror', None) or exc}"
             raise ProbeError(msg, "unreachable") from exc
 
+    def _secure(self) -> None:
+        plain = self._socket
+        try:
+            context = trust_store.tls_context(self._environment)
+            plain.settimeout(self._left_s())
+            secured = context.wrap_socket(plain, server_hostname=self._host)
+        except BaseException:
+            plain.close()
+            raise
+        self._socket, self._chain = secured, trust_store.verified_chain(secured)
+
     def _left_s(self) -> float:
         left_ns = self._deadline_ns - self._clock.monotonic_ns()
         if left_ns <= 0:
             raise TimeoutError
         return left_ns / SECOND_NS
 
-    def _open(self, resolve: Resolver) -> socket.socket:
+    def _open(self) -> socket.socket:
         via = None
         if self._is_tls:
             via = proxy.choose(self._environment, self._host, self._port)
         if via is None:
-            return self._connect(resolve(self._host, self._port, self._left_s()))
-        connection = self._connect(resolve(via.host, via.port, self._left_s()))
+            return self._connect(self._resolve(self._host, self._port, self._left_s()))
+        self._via = f"{via.host}:{via.port}"
+        connection = self._connect(self._resolve(via.host, via.port, self._left_s()))
         try:
             self._tunnel(connection, via)
         except BaseException:
@@ -136,22 +180,12 @@ class HeadRequest:
             msg = f"proxy {via.host}:{via.port} refused the way to {target}: status {status}"
             raise ProbeError(msg, "proxy-refused")
 
-    def _exchange(
-        self, connection: socket.socket, chain: tuple[tuple[int, int, str], ...]
-    ) -> HttpsReply:
+    def _exchange(self) -> HttpsReply:
         host = f"[{self._host}]" if ":" in self._host else self._host
+        lines = [f"HEAD {self._path} HTTP/1.1", f"Host: {host}:{self._port}", *HEADERS]
         sent_wall_ns, sent_ns = self._clock.wall_ns(), self._clock.monotonic_ns()
-        self._send(
-            connection,
-            [
-                f"HEAD {self._path} HTTP/1.1",
-                f"Host: {host}:{self._port}",
-                "Cache-Control: no-cache",
-                "User-Agent: nodecheck",
-                "Connection: close",
-            ],
-        )
-        head = self._read_head(connection)
+        self._send(self._socket, lines)
+        head = self._read_head(self._socket)
         received_wall_ns, received_ns = self._clock.wall_ns(), self._clock.monotonic_ns()
         return HttpsReply(
             head.status,
@@ -160,7 +194,8 @@ class HeadRequest:
             sent_ns,
             received_wall_ns,
             received_ns,
-            chain,
+            self._chain,
+            self._via,
         )
 
     def _send(self, connection: socket.socket, lines: list[str]) -> None:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import select
 import socket
 import sys
 import time
 from typing import TYPE_CHECKING
 
+from nodecheck.host.waiting import is_readable
 from nodecheck.model.clock import ClockPair
 
 if TYPE_CHECKING:
@@ -53,12 +53,12 @@ class SystemClock:
         return _monotonic_ns()
 
     def pause(self, duration_s: float) -> None:
-        """Wait in ``select``: sleeps and timed locks follow the wall clock on old C libraries."""
+        """Wait for a silent socket: sleeps and timed locks may follow the wall clock."""
         if duration_s <= 0:
             return
         near, far = socket.socketpair()  # Windows refuses to wait for nothing
         with near, far:
-            select.select([near], [], [], duration_s)
+            is_readable(near, duration_s)
 
 
 def read_pair(clock: LocalClock) -> ClockPair:

@@ -2,17 +2,18 @@
 
 Python's timed lock waits follow the wall clock where the C library lacks ``sem_clockwait``
 (glibc before 2.30): a clock that is mended during the run would stretch or cut the deadline of the
-very program that measures it. ``select`` with a relative timeout is bound to the kernel's monotonic
-clock everywhere, and it is woken by signals.
+very program that measures it. Waiting for a socket is bound to the kernel's monotonic clock
+everywhere, and it is woken by signals.
 """
 
 from __future__ import annotations
 
-import select
 import socket
 from collections import deque
 from threading import Thread
 from typing import TYPE_CHECKING, Self
+
+from nodecheck.host.waiting import is_readable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -61,7 +62,7 @@ class Mailbox:
 
     def wait(self, timeout_s: float) -> tuple[tuple[str, object], ...]:
         """Return what has arrived, waiting for it if nothing has; empty when time ran out."""
-        if select.select([self._receiver], [], [], max(timeout_s, 0))[0]:
+        if is_readable(self._receiver, timeout_s):
             self._receiver.recv(65536)
         found = []
         while self._results:

@@ -1,4 +1,4 @@
-"""The network beneath HTTP libraries: names, connected UDP sockets and one HEAD request.
+"""The network beneath HTTP libraries: names, connected UDP sockets and HEAD requests.
 
 Every wait is a relative timeout of a socket, every deadline is on the monotonic clock.
 """
@@ -17,9 +17,10 @@ from nodecheck.host.mailbox import Mailbox
 from nodecheck.model.errors import ProbeError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
+    from contextlib import AbstractContextManager
 
-    from nodecheck.host.door import Datagrams, HttpsReply, LocalClock
+    from nodecheck.host.door import Datagrams, Heads, LocalClock
 
 RESOLVE_LIMIT_S = 2.0
 """libc waits up to 2 x 5 s for each name server, longer than a run may take."""
@@ -27,6 +28,13 @@ RESOLVE_LIMIT_S = 2.0
 DATAGRAM_LIMIT = 2048
 SO_TIMESTAMPNS = 35
 """asm-generic/socket.h; the socket module has no name for it. A 64-bit timespec comes with it."""
+
+SO_TIMESTAMPING = 37
+ON_SENDING = 1 << 1 | 1 << 4 | 1 << 11
+"""linux/net_tstamp.h: TX_SOFTWARE, SOFTWARE, OPT_TSONLY. Three timespecs come with it."""
+
+ERROR_LIMIT = 64
+"""A sock_extended_err and an address come beside the stamp (linux/errqueue.h)."""
 
 TIMESPEC = struct.Struct("@qq")
 SECOND_NS = 1_000_000_000
@@ -56,6 +64,16 @@ class SocketNetwork:
         """
         return _UdpSocket(address, self._clock)
 
+    def is_own(self, address: Address) -> bool:
+        """Tell whether an address is one of this node's own: only such can be bound to."""
+        family = socket.AF_INET if address.family == 4 else socket.AF_INET6  # noqa: PLR2004 - IPv4
+        try:
+            with socket.socket(family, socket.SOCK_DGRAM) as probe:
+                probe.bind((address.ip, 0))
+        except OSError:
+            return False
+        return True
+
     def metadata(self, path: str) -> bytes:
         """Return what the EC2 instance metadata service has at this path (IMDSv2).
 
@@ -66,16 +84,19 @@ class SocketNetwork:
 
         return ask(path, self._environment)
 
-    def head(self, url: str, timeout_s: float) -> HttpsReply:
-        """Send one HEAD request and return the head of the reply, all within the timeout.
+    def heads(
+        self, url: str, timeout_s: float, environment: Mapping[str, str] | None = None
+    ) -> AbstractContextManager[Heads]:
+        """Connect, to send HEAD requests until the timeout has passed.
 
         Raises:
-            ProbeError: no connection, no trust, no reply in time, or not HTTP.
+            ProbeError: not an http or https URL. On entering and asking: no connection, no trust,
+                no reply in time, or not HTTP.
         """
-        from nodecheck.host.http_head import HeadRequest  # with ssl: 66 ms
+        from nodecheck.host.http_head import HeadConnection  # with ssl: 66 ms
 
-        request = HeadRequest(url, self._environment, self._clock, timeout_s)
-        return request.perform(_resolve)
+        variables = self._environment if environment is None else environment
+        return HeadConnection(url, variables, self._clock, timeout_s, _resolve)
 
 
 def _resolve(name: str, port: int, timeout_s: float) -> tuple[Address, ...]:
@@ -118,17 +139,19 @@ class _UdpSocket:
             if sys.platform == "linux":
                 with suppress(OSError):  # a sandbox without stamps: our own stamp must do
                     self._socket.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
+                    self._socket.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPING, ON_SENDING)
             self._socket.connect((address.ip, address.port))
         except OSError as exc:
             self._socket.close()
             raise _unreachable(address, exc) from exc
 
-    def send(self, data: bytes) -> None:
-        """Send one datagram."""
+    def send(self, data: bytes) -> int | None:
+        """Send one datagram; return when the kernel handed it to the device, on the wall clock."""
         try:
             self._socket.send(data)
         except OSError as exc:
             raise _unreachable(self._address, exc) from exc
+        return self._departure()
 
     def receive(self, timeout_s: float) -> Received | None:
         """Return the next datagram, or None when the timeout has passed."""
@@ -148,22 +171,40 @@ class _UdpSocket:
         def _next(self) -> tuple[bytes, int | None]:
             return self._socket.recv(DATAGRAM_LIMIT), None
 
+        def _departure(self) -> int | None:
+            return None
+
     else:
 
         def _next(self) -> tuple[bytes, int | None]:
             data, ancillary, _, _ = self._socket.recvmsg(
                 DATAGRAM_LIMIT, socket.CMSG_SPACE(TIMESPEC.size)
             )
-            for level, kind, value in ancillary:
-                is_stamp = (level, kind) == (socket.SOL_SOCKET, SO_TIMESTAMPNS)
-                if is_stamp and len(value) == TIMESPEC.size:  # half as long on 32-bit machines
-                    seconds, nanoseconds = TIMESPEC.unpack(value)
-                    return data, seconds * SECOND_NS + nanoseconds
-            return data, None
+            return data, _stamp(ancillary, SO_TIMESTAMPNS, TIMESPEC.size)
+
+        def _departure(self) -> int | None:
+            """Take the stamp from the socket's error queue: left there it would wake the reader."""
+            room = socket.CMSG_SPACE(3 * TIMESPEC.size) + socket.CMSG_SPACE(ERROR_LIMIT)
+            flags = socket.MSG_ERRQUEUE | socket.MSG_DONTWAIT
+            self._socket.settimeout(0)
+            try:
+                _, ancillary, _, _ = self._socket.recvmsg(DATAGRAM_LIMIT, room, flags)
+            except OSError:  # none yet, or none at all
+                return None
+            return _stamp(ancillary, SO_TIMESTAMPING, 3 * TIMESPEC.size)
 
     def close(self) -> None:
         """Close the socket."""
         self._socket.close()
+
+
+def _stamp(ancillary: Iterable[tuple[int, int, bytes]], kind: int, size: int) -> int | None:
+    """Return the first stamp of a kind, in nanoseconds since 1970; 32-bit machines have others."""
+    for level, found, value in ancillary:
+        if (level, found, len(value)) == (socket.SOL_SOCKET, kind, size):
+            seconds, nanoseconds = TIMESPEC.unpack_from(value)
+            return int(seconds * SECOND_NS + nanoseconds)
+    return None
 
 
 def _unreachable(address: Address, exc: OSError) -> ProbeError:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from nodecheck.model import ntp
+from nodecheck.model.clock import ClockPair
 
 if TYPE_CHECKING:
     from collections import Counter
@@ -50,14 +51,16 @@ def exchange(
         ProbeError: the port is closed or there is no way to it.
     """
     nonce = int.from_bytes(os.urandom(8), "big") or 1
+    packet = ntp.request(nonce)
     with closing(host.network.datagrams(address)) as link:
-        sent_wall_ns, sent_ns = host.clock.wall_ns(), host.clock.monotonic_ns()
-        link.send(ntp.request(nonce))
+        before = ClockPair(monotonic_ns=host.clock.monotonic_ns(), wall_ns=host.clock.wall_ns())
+        stamp_ns = link.send(packet)
+        sent_ns = _departure_ns(before, stamp_ns, host.clock.wall_ns())
         while (left_ns := until_ns - host.clock.monotonic_ns()) > 0:
             received = link.receive(left_ns / SECOND_NS)
             if received is None:
                 return None
-            outcome = _believe(received, nonce, sent_wall_ns, sent_ns)
+            outcome = _believe(received, nonce, before, sent_ns)
             if isinstance(outcome, Sample) or outcome.is_genuine:
                 return outcome
             ignored[outcome.reason] += 1
@@ -65,18 +68,29 @@ def exchange(
 
 
 def _believe(
-    received: Received, nonce: int, sent_wall_ns: int, sent_ns: int
+    received: Received, nonce: int, before: ClockPair, sent_ns: int
 ) -> Sample | ntp.Refusal:
     answer = ntp.read(received.data, nonce)
     if isinstance(answer, ntp.Refusal):
         return answer
-    wall_span_ns = received.wall_ns - sent_wall_ns
-    if abs(wall_span_ns - (received.monotonic_ns - sent_ns)) > STEP_NS:
+    wall_span_ns = received.wall_ns - before.wall_ns
+    if abs(wall_span_ns - (received.monotonic_ns - before.monotonic_ns)) > STEP_NS:
         return ntp.Refusal("clock-stepped", "the local clock was stepped during the exchange")
-    interval = ntp.epoch(answer, sent_ns, _arrival_ns(received, sent_wall_ns))
+    interval = ntp.epoch(answer, sent_ns, _arrival_ns(received, before.wall_ns))
     if isinstance(interval, ntp.Refusal):
         return interval
     return Sample(interval, answer, received.monotonic_ns)
+
+
+def _departure_ns(before: ClockPair, stamp_ns: int | None, after_wall_ns: int) -> int:
+    """Return the monotonic instant of departure, by the kernel's stamp where that is sane.
+
+    The monotonic clock was read first: what comes between both readings makes this earlier than
+    the truth, which widens the interval and never moves it off.
+    """
+    if stamp_ns is None or not before.wall_ns <= stamp_ns <= after_wall_ns:
+        return before.monotonic_ns
+    return before.monotonic_ns + (stamp_ns - before.wall_ns)
 
 
 def _arrival_ns(received: Received, sent_wall_ns: int) -> int:

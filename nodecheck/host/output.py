@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import sys
+from contextlib import suppress
 from typing import TYPE_CHECKING, NoReturn, TextIO
 
 if TYPE_CHECKING:
@@ -78,8 +79,9 @@ def write_file(path: str, text: str) -> None:
     Raises:
         OSError: the file cannot be written; the old content is still there.
     """
-    import tempfile
-
+    if path.startswith(("/dev/", "/proc/")):  # /dev/stdout may lead to a file that others write
+        _write_through(path, text)
+        return
     path = os.path.realpath(path)
     mode = 0o600
     try:
@@ -90,7 +92,12 @@ def write_file(path: str, text: str) -> None:
         mode = stat.S_IMODE(status.st_mode)
     except FileNotFoundError:
         pass
-    descriptor, temporary = tempfile.mkstemp(prefix=".nodecheck-", dir=os.path.dirname(path))
+    folder, name = os.path.split(path)
+    temporary = f"{folder}/.{name}.nodecheck"  # always the same: what a killed run left goes first
+    with suppress(FileNotFoundError):
+        os.unlink(temporary)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
+    descriptor = os.open(temporary, flags, 0o600)
     try:
         with open(descriptor, "w", encoding="utf-8", errors="backslashreplace") as stream:
             stream.write(text)
@@ -104,6 +111,6 @@ def write_file(path: str, text: str) -> None:
 
 
 def _write_through(path: str, text: str) -> None:
-    descriptor = os.open(path, os.O_WRONLY | getattr(os, "O_NONBLOCK", 0))
+    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | getattr(os, "O_NONBLOCK", 0))
     with open(descriptor, "w", encoding="utf-8", errors="backslashreplace") as stream:
         stream.write(text)

@@ -44,17 +44,24 @@ class PosixFiles:
 
     def read(self, path: str, limit_bytes: int, *, follow: bool = False) -> bytes:
         """Return the content of a regular file."""
+        return b"".join(self.chunks(path, limit_bytes, follow=follow))
+
+    def chunks(self, path: str, limit_bytes: int, *, follow: bool = False) -> Iterator[bytes]:
+        """Return the content of a regular file piece by piece."""
+        left = limit_bytes
         with self._open(path, follow=follow) as descriptor:
-            chunks: list[bytes] = []
-            left = limit_bytes + 1
-            while left > 0:
-                chunk = os.read(descriptor, min(CHUNK_BYTES, left))
-                if not chunk:
-                    return b"".join(chunks)
-                chunks.append(chunk)
+            while chunk := os.read(descriptor, min(CHUNK_BYTES, left + 1)):
                 left -= len(chunk)
-        msg = f"{path}: larger than {limit_bytes} bytes"
-        raise ProbeError(msg, "too-large")
+                if left < 0:
+                    msg = f"{path}: larger than {limit_bytes} bytes"
+                    raise ProbeError(msg, "too-large")
+                yield chunk
+
+    def tail(self, path: str, limit_bytes: int) -> bytes:
+        """Return the last bytes of a regular file."""
+        with self._open(path) as descriptor:
+            size = os.fstat(descriptor).st_size
+            return os.pread(descriptor, limit_bytes, max(size - limit_bytes, 0))
 
     def state(self, path: str) -> FileState:
         """Return owner, mode, kind and identity of whatever is at this path."""
@@ -62,6 +69,11 @@ class PosixFiles:
             status = os.lstat(self._root + path)
             target = os.readlink(self._root + path) if stat.S_ISLNK(status.st_mode) else ""
             return _state(path, status, target=target, capable=_capable(self._root + path))
+
+    def resolve(self, path: str) -> str:
+        """Return the path with every symbolic link in it followed; absence is an error."""
+        with _errors(path):
+            return os.path.realpath(self._root + path, strict=True).removeprefix(self._root)
 
     def digest(self, path: str, algorithm: str, *, follow: bool = False) -> FileDigest:
         """Return the digest of a regular file; a file that changes while it is read raises."""
@@ -93,7 +105,8 @@ class PosixFiles:
     ) -> tuple[tuple[object, ...], ...]:
         """Return the rows of a query on a database that is only read.
 
-        A write-ahead log that holds pages means that a writer is at work or has crashed: then the
+        A journal or write-ahead log that holds pages means that a writer is at work or has crashed,
+        and with a journal that the file itself may hold what was never committed: then the
         database is opened with its locks. Otherwise it is opened as immutable, because SQLite
         would else create files beside it; a change meanwhile raises.
         """
@@ -103,7 +116,7 @@ class PosixFiles:
             raise ProbeError(msg)
         with self._open(path):
             pass
-        log_in_use = self._size(path + "-wal") > 0
+        log_in_use = self._in_use(path)
         rows = self._query(path, query, parameters, limit_bytes, immutable=not log_in_use)
         if not log_in_use:
             after = self.state(path)
@@ -112,7 +125,7 @@ class PosixFiles:
                 after.size,
                 after.mtime_ns,
             )
-            if not same or self._size(path + "-wal") > 0:
+            if not same or self._in_use(path):
                 msg = f"{path}: changed while it was read"
                 raise ProbeError(msg, "changed-while-read")
         return rows
@@ -142,6 +155,9 @@ class PosixFiles:
         except (sqlite3.Error, sqlite3.Warning) as exc:
             msg = f"{path}: {exc}"
             raise ProbeError(msg) from exc
+
+    def _in_use(self, path: str) -> bool:
+        return self._size(path + "-wal") > 0 or self._size(path + "-journal") > 0
 
     def _size(self, path: str) -> int:
         try:
@@ -230,7 +246,7 @@ def _errors(path: str) -> Iterator[None]:
 
 
 def _translate(path: str, exc: OSError) -> ProbeError:
-    if exc.errno in {errno.ENOENT, errno.ENOTDIR}:
+    if exc.errno in {errno.ENOENT, errno.ENOTDIR, errno.ESRCH}:  # the last: a process has ended
         return Absent(f"{path}: not there")
     if exc.errno in {errno.EACCES, errno.EPERM}:
         return Denied(f"{path}: permission denied")

@@ -44,10 +44,11 @@ class PosixProcesses:
         import psutil
 
         found: list[ProcessState] = []
+        top = self._cgroup(1)
         try:
             for process in psutil.process_iter():
                 try:
-                    found.append(self._state(process))
+                    found.append(self._state(process, top))
                 except (psutil.NoSuchProcess, Absent):
                     continue
         except (psutil.Error, OSError) as exc:
@@ -55,7 +56,7 @@ class PosixProcesses:
             raise ProbeError(msg) from exc
         return tuple(found)
 
-    def _state(self, process: psutil.Process) -> ProcessState:
+    def _state(self, process: psutil.Process, top: str) -> ProcessState:
         with process.oneshot():
             image = _executable(process.pid)
             return ProcessState(
@@ -65,16 +66,16 @@ class PosixProcesses:
                 uid=process.uids().effective,
                 image=image.removesuffix(DELETED),
                 image_deleted=image.endswith(DELETED),
-                unit=self._unit(process.pid),
+                unit=service_unit(self._cgroup(process.pid), top),
                 arguments=tuple(process.cmdline()),
             )
 
-    def _unit(self, pid: int) -> str:
+    def _cgroup(self, pid: int) -> str:
         try:
             text = self._files.read(f"/proc/{pid}/cgroup", CGROUP_LIMIT_BYTES)
         except (Absent, Denied):
             return ""
-        return service_unit(text.decode("utf-8", "replace"))
+        return text.decode("utf-8", "replace")
 
     def run(self, argv: tuple[str, ...], timeout_s: float, limit_bytes: int) -> ToolOutput:
         """Run a tool and return its output; a timeout or too much output is a ProbeError."""
@@ -141,19 +142,33 @@ class PosixProcesses:
         return left_s
 
 
-def service_unit(cgroup: str) -> str:
+def service_unit(cgroup: str, top: str = "") -> str:
     """Return the service unit in the text of ``/proc/PID/cgroup``, '' where there is none.
+
+    ``top`` is the text of process 1, whose group is where systemd's tree begins. Only slices lie
+    between there and a unit: below a scope begins the tree of a container with a systemd of its
+    own (systemd.unit(5), systemd.slice(5)).
 
     >>> service_unit("0::/system.slice/amazon-ssm-agent.service/worker")
     'amazon-ssm-agent.service'
-    >>> service_unit("3:cpu:/user.slice")
+    >>> service_unit("0::/system.slice/box.scope/system.slice/amazon-ssm-agent.service")
     ''
     """
-    for line in cgroup.splitlines():
-        for part in line.split(":", 2)[-1].split("/"):
-            if part.endswith(".service"):
-                return part
+    if ".service" not in cgroup:
+        return ""
+    starts = {number: path.removesuffix("/init.scope") for number, path in _groups(top)}
+    for number, path in _groups(cgroup):
+        start = starts.get(number, "").rstrip("/")
+        parts = f"{path}/".removeprefix(f"{start}/").split("/")
+        first = next((part for part in parts if not part.endswith(".slice")), "")
+        if first.endswith(".service"):
+            return first
     return ""
+
+
+def _groups(cgroup: str) -> list[tuple[str, str]]:
+    lines = [line.split(":", 2) for line in cgroup.splitlines()]
+    return [(line[0], line[2]) for line in lines if len(line) > 2]  # noqa: PLR2004 - cgroups(7)
 
 
 def _executable(pid: int) -> str:

@@ -88,9 +88,11 @@ class PosixState:
         """
         prepare(folder)
         path = f"{folder}/{name}"
-        temporary = f"{folder}/.{name}.{os.getpid()}.new"
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
+        temporary = f"{folder}/.{name}.new"  # always the same: what a killed run left goes first
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC | os.O_NOFOLLOW
         try:
+            with suppress(FileNotFoundError):
+                os.unlink(temporary)
             try:
                 with open(os.open(temporary, flags, 0o600), "wb") as stream:
                     stream.write(content)

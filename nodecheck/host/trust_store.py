@@ -72,13 +72,17 @@ def _load(context: ssl.SSLContext, path: str, name: str) -> None:
 
 
 def verified_chain(connection: ssl.SSLSocket) -> tuple[tuple[int, int, str], ...]:
-    """Return (not before, not after, subject) of each certificate of the verified chain.
+    """Return (not before, not after, subject) of each certificate of the verified path.
+
+    The trust anchor is not part of the path (RFC 5280 section 6.1): who put it into the bundle
+    trusts it, and a bundle may hold an expired root before its renewed twin of the same key.
 
     ``get_verified_chain`` is public only from Python 3.13 on, and gives bytes without dates there;
     the object beneath has it from 3.10 on, with dates.
     """
     certificates = connection._sslobj.get_verified_chain()  # type: ignore[attr-defined]  # noqa: SLF001
     found = [certificate.get_info() for certificate in certificates]
+    found = found[:-1] or found  # a server may be its own anchor: then its dates do count
     return tuple(
         (
             int(ssl.cert_time_to_seconds(item["notBefore"])),

@@ -125,10 +125,11 @@ class NtpFacts:
 
 @dataclass(frozen=True, slots=True)
 class DateReading:
-    """The ``Date`` of one reply of the endpoint that judges this node's signatures.
+    """The ``Date`` of the endpoint that judges this node's signatures.
 
     ``valid_from_s`` and ``valid_until_s`` bound, in seconds since 1970, when every certificate of
     its verified chain is valid; without TLS the reading is not authenticated and both are 0.
+    ``requests`` is how many replies it was bisected from, ``via`` the proxy between.
     """
 
     name: str
@@ -137,6 +138,15 @@ class DateReading:
     authenticated: bool
     valid_from_s: int = 0
     valid_until_s: int = 0
+    requests: int = 1
+    via: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class BisectedDate:
+    """The endpoint's ``Date`` after as many requests as it took; the first where one was enough."""
+
+    reading: DateReading
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,14 +191,17 @@ class ClockFacts:
 class ClockPolicy:
     """How far the clock may be off: AWS refuses beyond the tolerance, we warn earlier; seconds.
 
-    The 300 s are those of the error texts of SSM: ``Signature expired: ... (... - 5 min.)``.
+    The 300 s are those of the error texts of SSM: ``Signature expired: ... (... - 5 min.)``; the
+    900 s of S3 are its MaxAllowedSkewMilliseconds. ``source`` tells who set the tolerance.
     """
 
     tolerance_s: float = 300.0
     warn_s: float = 60.0
+    storage_tolerance_s: float = 900.0
+    source: str = "default, what SSM is known to allow"
 
     def __post_init__(self) -> None:
         """Refuse limits that are negative, out of order or not numbers."""
-        if not 0 <= self.warn_s <= self.tolerance_s:
+        if not 0 <= self.warn_s <= self.tolerance_s or not self.storage_tolerance_s > 0:
             msg = f"clock limits: warn {self.warn_s} s, tolerance {self.tolerance_s} s"
             raise ValueError(msg)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum
 from typing import TYPE_CHECKING, Final, Protocol
 
 from nodecheck.model.agent import Channel, Installation, InstallFacts
@@ -10,6 +11,7 @@ from nodecheck.model.version import AgentVersion
 
 if TYPE_CHECKING:
     from nodecheck.model.node import FileState
+    from nodecheck.model.process_text import LoaderVariable
 
 CORE: Final = "amazon-ssm-agent"
 """The executable that the service manager starts; it starts the others."""
@@ -104,12 +106,31 @@ class VersionPolicy:
             raise ValueError(msg)
 
 
+class Mounts(Enum):
+    """Whether a process sees the files of process 1: its mount namespace against that one's."""
+
+    SAME = "same"
+    OTHER = "other"
+    UNSEEN = "unseen"
+
+
+@dataclass(frozen=True, slots=True)
+class CodeFile:
+    """A file that brings code into a process; ``state`` None: no file is at that path."""
+
+    path: str
+    state: FileState | None
+
+
 @dataclass(frozen=True, slots=True)
 class AgentProcess:
     """A process of the agent, and the digest of the image that it runs.
 
     ``name`` is the executable it says it is, ``image`` the path it was started from, ``deleted``
-    that this path no longer leads to it.
+    that this path no longer leads to it, ``unit`` the agent's unit that holds it, '' outside,
+    ``uid`` 0 where it is wholly root's. ``code`` are the files mapped as code beside the image,
+    ``variables`` those by which it had its loader fetch other code, ``tracer_pid`` (0: none) is who
+    traces it; ``unseen`` says why code and variables could not be read.
     """
 
     pid: int
@@ -120,6 +141,19 @@ class AgentProcess:
     inode: int
     sha256: str
     unit: str
+    uid: int
+    mounts: Mounts = Mounts.SAME
+    code: tuple[CodeFile, ...] = ()
+    variables: tuple[LoaderVariable, ...] = ()
+    tracer_pid: int = 0
+    unseen: str = ""
+
+    def is_at(self, states: tuple[FileState, ...]) -> bool:
+        """Tell whether the image is one of these files, by device and inode."""
+        return any(
+            (state.path, state.device, state.inode) == (self.image, self.device, self.inode)
+            for state in states
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,12 +164,36 @@ class UnreadImage:
     name: str
     reason: str
     message: str
+    unit: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Bystander:
+    """A process under the agent's name that cannot be this node's agent, and why not."""
+
+    pid: int
+    name: str
+    image: str
+    why: str
 
 
 @dataclass(frozen=True, slots=True)
 class RunningFacts:
-    """The agent's processes, and the installed executables as they are on disk now."""
+    """The agent's processes, and the installed executables as they are on disk now.
+
+    ``main_pid`` is the process that the service manager started for its current run of the unit,
+    0 where that could not be told; ``updaters`` are the processes of the agent's own updater.
+    ``grouped`` says that a unit of the agent holds processes, ``ignored`` who else has the name.
+    ``preloads`` are the libraries that this node loads into every program; ``unseen`` says why
+    that could not be read.
+    """
 
     processes: tuple[AgentProcess, ...]
     unread: tuple[UnreadImage, ...]
     on_disk: tuple[FileState, ...]
+    main_pid: int = 0
+    updaters: tuple[int, ...] = ()
+    grouped: bool = False
+    ignored: tuple[Bystander, ...] = ()
+    preloads: tuple[CodeFile, ...] = ()
+    unseen: str = ""

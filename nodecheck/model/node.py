@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+from nodecheck.model.errors import ProbeError
+
 
 class FileKind(Enum):
     """What is at a path."""
@@ -68,6 +70,35 @@ class ProcessState:
     image_deleted: bool
     unit: str
     arguments: tuple[str, ...] = ()
+
+
+def device_number(major: int, minor: int) -> int:
+    """Return a device as ``FileState.device`` spells it (makedev(3) of Linux).
+
+    >>> device_number(7, 3), device_number(259, 300)
+    (1795, 1114924)
+    """
+    high = (minor & ~0xFF) << 12 | (major & ~0xFFF) << 32
+    return high | (major & 0xFFF) << 8 | minor & 0xFF
+
+
+def start_ticks(stat: str) -> int:
+    """Return when a process began, in clock ticks since boot, from its ``/proc/PID/stat``.
+
+    The name may hold anything, also parentheses and blanks; the fields after it are numbers.
+
+    >>> start_ticks("7 (a) b) S 1 7 7 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 4711 0 0")
+    4711
+
+    Raises:
+        ProbeError: the text is not that of such a file.
+    """
+    fields = stat.rpartition(")")[2].split()
+    index = 19  # proc_pid_stat(5): starttime is field 22, the state is field 3
+    if len(fields) <= index or not fields[index].isdecimal():
+        msg = "/proc/PID/stat is not understood"
+        raise ProbeError(msg, "not-understood")
+    return int(fields[index])
 
 
 @dataclass(frozen=True, slots=True)

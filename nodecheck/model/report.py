@@ -130,16 +130,22 @@ class Report:
         others = [f"{check.check_id} {check.status.value}" for check in problems[1:]]
         if others:
             parts.append("also " + ", ".join(others))
+        if self.losses:
+            parts.insert(1, self.losses)
         return shorten("; ".join(parts), SUMMARY_LIMIT - 20)
 
     def _without_problems(self) -> str:
         judged = sum(check.status is Status.OK for check in self.checks)
         skipped = len(self.checks) - judged
-        text = f"{judged} checks passed" if judged else "nothing was judged"
-        failed = [item.sink for item in self.deliveries if item.state == "failed"]
-        if failed:
-            text += f"; report not delivered to {', '.join(failed)}"
-        return text + (f", {skipped} skipped" if skipped else "")
+        text = f"{counted(judged, 'check')} passed" if judged else "nothing was judged"
+        text += f", {skipped} skipped" if skipped else ""
+        return text + (f"; {self.losses}" if self.losses else "")
+
+    @property
+    def losses(self) -> str:
+        """Return which deliveries failed and why, '' where none did."""
+        failed = [item for item in self.deliveries if item.state == "failed"]
+        return "; ".join(f"report not delivered to {item.sink}: {item.detail}" for item in failed)
 
     def delivered(self, deliveries: tuple[Delivery, ...]) -> Report:
         """Return this report with what became of it."""
@@ -150,6 +156,15 @@ class Report:
         least = {"warn": Status.WARN, "unknown": Status.UNKNOWN, "crit": Status.CRIT}.get(fail_on)
         fails = least is not None and self.verdict.severity >= least.severity
         return replace(self, exit_code=EXIT_CODES[self.verdict] if fails else 0)
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number with its noun.
+
+    >>> counted(1, "check"), counted(2, "check")
+    ('1 check', '2 checks')
+    """
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def shorten(text: str, limit: int) -> str:

@@ -98,6 +98,21 @@ def combine(
     return ClockFacts(estimate, readings, date, failures, liars, now, discipline)
 
 
+def is_narrow(ntp: NtpFacts | ProbeError, date: DateReading, now_ns: int) -> bool:
+    """Tell whether NTP has narrowed the endpoint's ``Date``, so that one request is enough.
+
+    It has not where no server answered, no majority agrees, or the majority contradicts the date.
+    """
+    if isinstance(ntp, ProbeError):
+        return False
+    readings = (
+        replace(item, interval=item.interval.aged(now_ns - item.taken_ns)) for item in ntp.readings
+    )
+    majority = agree(operator_votes(tuple(readings)))
+    interval = date.interval.aged(now_ns - date.taken_ns)
+    return majority is not None and interval.meet(majority) is not None
+
+
 def _aged(reading: SourceReading, now: ClockPair) -> SourceReading:
     age_ns = now.monotonic_ns - reading.taken_ns
     return replace(reading, interval=reading.interval.aged(age_ns))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 NTP_PORT = 123
 PORT_LIMIT = 65535
@@ -10,12 +10,16 @@ PORT_LIMIT = 65535
 
 @dataclass(frozen=True, slots=True)
 class TimeServer:
-    """A server to ask. All addresses of one operator have one vote; a pool is many operators."""
+    """A server to ask. All addresses of one operator have one vote; a pool is many operators.
+
+    ``is_found`` says that the node's own daemon is configured with it, not that anybody named it.
+    """
 
     host: str
     port: int = NTP_PORT
     operator: str = ""
     is_pool: bool = False
+    is_found: bool = field(default=False, compare=False)
 
     @property
     def name(self) -> str:

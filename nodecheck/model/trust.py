@@ -6,12 +6,14 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Final
 
+from nodecheck.model.node import FileKind
+
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from nodecheck.model.agent import Installation
-    from nodecheck.model.node import FileKind, FileState
-    from nodecheck.model.unit_file import UnitFile
+    from nodecheck.model.agent import Channel, Installation
+    from nodecheck.model.node import FileState
+    from nodecheck.model.unit_file import StartFacts
 
 AGENT_PACKAGE: Final = "amazon-ssm-agent"
 """The name of the package, of its main executable and of its systemd unit."""
@@ -129,27 +131,28 @@ class SignedFile:
         """Tell whether an administrator may change its content: a configuration, no program."""
         return self.config and not self.mode & 0o111
 
+    @property
+    def is_program(self) -> bool:
+        """Tell whether this is a file with signed content that may be executed."""
+        return self.kind is FileKind.FILE and bool(self.digest) and bool(self.mode & 0o111)
+
 
 @dataclass(frozen=True, slots=True)
-class RpmPackage:
-    """One header of the rpm database. Every field but ``signature`` is what the header claims.
+class SignedPackage:
+    """The metadata of one package, of whatever channel, and what its signature proves about it.
 
-    The claims come from the immutable region alone, never from the unsigned tail.
+    Every field but ``channel``, ``signature`` and ``source`` is a claim of what was signed, and of
+    nothing else. ``version`` has four numbers, ``label`` is how the package manager names it.
     """
 
+    channel: Channel
     name: str
-    epoch: int | None
     version: str
-    release: str
+    label: str
     arch: str
     files: tuple[SignedFile, ...]
     signature: SignatureFact
     source: str
-
-    @property
-    def label(self) -> str:
-        """Return the package as rpm prints it: name-version-release.arch."""
-        return f"{self.name}-{self.version}-{self.release}.{self.arch}"
 
     @property
     def proven(self) -> bool:
@@ -161,7 +164,7 @@ class RpmPackage:
 class RpmFacts:
     """What the rpm databases of the node hold about the agent, and what could not be read."""
 
-    packages: tuple[RpmPackage, ...]
+    packages: tuple[SignedPackage, ...]
     installations: tuple[Installation, ...]
     unobserved: tuple[str, ...]
     source: str
@@ -183,13 +186,21 @@ class InstalledFile:
 
 @dataclass(frozen=True, slots=True)
 class FileFacts:
-    """The agent's files, the folders above them, and ``shadows``: what is found before them."""
+    """The agent's files, the folders above them, and ``shadows``: what is found before them.
+
+    ``start`` is what systemd reads before it starts the agent. ``extras`` are programs that the
+    package manager counts among the agent's, but nobody signed; ``settings`` the agent's own
+    configuration in force, which nobody signs either, ``settings_place`` the folder for it.
+    """
 
     files: tuple[InstalledFile, ...]
     folders: tuple[FileState, ...]
-    unit_files: tuple[UnitFile, ...]
+    start: StartFacts
     shadows: tuple[FileState, ...]
     unobserved: tuple[str, ...]
+    extras: tuple[FileState, ...] = ()
+    settings: tuple[FileState, ...] = ()
+    settings_place: FileState | None = None
 
 
 @dataclass(frozen=True, slots=True)

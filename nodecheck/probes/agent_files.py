@@ -2,10 +2,7 @@
 
 Only the files of a proven package are looked at: paths of an unproven one are an attacker's choice.
 Folders are looked at up to the root, through symbolic links, because who may write to one of them
-may replace what lies below. systemd reads drop-ins from several folders and for each prefix of the
-unit's name that ends in a dash.
-
-Source: https://www.freedesktop.org/software/systemd/man/latest/systemd.unit.html
+may replace what lies below. What systemd reads besides is ``host/unit_files.py``'s to find.
 """
 
 from __future__ import annotations
@@ -13,53 +10,62 @@ from __future__ import annotations
 import posixpath
 from typing import TYPE_CHECKING, Final
 
+from nodecheck.host.folders import find_place, look_above, look_at, look_behind, without_links
+from nodecheck.host.unit_files import look_at_start
+from nodecheck.model.agent import Channel
 from nodecheck.model.errors import Absent, ProbeError
 from nodecheck.model.node import FileKind
 from nodecheck.model.trust import AGENT_PACKAGE, FileFacts, InstalledFile, SignedFile
-from nodecheck.model.unit_file import UnitFile, parse_unit
+from nodecheck.model.unit_file import StartFacts
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from nodecheck.host.door import Files, Host
     from nodecheck.model.node import FileState
-    from nodecheck.model.trust import RpmFacts
+    from nodecheck.model.package import PackageFacts
 
 UNIT: Final = f"{AGENT_PACKAGE}.service"
-UNIT_FOLDERS: Final = (
-    "/etc/systemd/system.control",
-    "/run/systemd/system.control",
-    "/run/systemd/transient",
-    "/etc/systemd/system",
-    "/run/systemd/system",
-    "/usr/local/lib/systemd/system",
-    "/usr/lib/systemd/system",
-)
-HIGHER_UNIT_FOLDERS: Final = UNIT_FOLDERS[:3]
-"""A unit file here is used instead of the package's own in /etc/systemd/system."""
-DROP_IN_FOLDERS: Final = (f"{UNIT}.d", "amazon-ssm-.service.d", "amazon-.service.d", "service.d")
 SEARCH_FOLDERS: Final = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin")
 """What a root shell and systemd search before /usr/bin."""
-UNIT_LIMIT_BYTES: Final = 64 * 1024
-DROP_INS_LIMIT: Final = 100
-LINKS_LIMIT: Final = 8
+SETTINGS_FOLDER: Final = "/etc/amazon/ssm"
+SETTINGS: Final = (f"{SETTINGS_FOLDER}/amazon-ssm-agent.json", f"{SETTINGS_FOLDER}/seelog.xml")
+"""What the agent reads at its start (agent/appconfig and agent/log of its source)."""
+DEB_LIST: Final = f"/var/lib/dpkg/info/{AGENT_PACKAGE}.list"
+DEB_LIST_LIMIT_BYTES: Final = 256 * 1024
+EXTRAS_LIMIT: Final = 1000
+"""Most paths of that list that are looked at, although none is in the signed package."""
 
 
-def look(host: Host, rpm: RpmFacts) -> FileFacts:
+def look(host: Host, facts: PackageFacts) -> FileFacts:
     """Return what is at every path that the proven agent packages promise."""
-    signed = tuple(file for package in rpm.packages if package.proven for file in package.files)
+    signed = tuple(file for package in facts.packages if package.proven for file in package.files)
     if not signed:
-        return FileFacts((), (), (), (), ())
-    unobserved: list[str] = []
-    units = tuple(file.path for file in signed if file.path.endswith(f"/{UNIT}"))
-    drop_ins = _find_drop_ins(host.files, unobserved)
-    programs = tuple(file.path for file in signed if file.mode & 0o111 and file.digest)
+        return FileFacts((), (), StartFacts(), (), ())
+    files, unobserved = host.files, list[str]()
+    paths = tuple(file.path for file in signed)
+    units = tuple(path for path in paths if path.endswith(f"/{UNIT}"))
+    settings = tuple(
+        state
+        for path in SETTINGS
+        if path not in paths and (state := look_behind(files, path, unobserved))
+    )
+    place = find_place(files, SETTINGS_FOLDER, unobserved)
+    above = (*SETTINGS, *(state.path for state in settings))
+    folders = (
+        *look_above(files, paths, unobserved),
+        *without_links(look_above(files, above, unobserved)),
+    )
+    start = look_at_start(files, UNIT, units, unobserved)
+    shadows = _find_shadows(files, signed, unobserved)
+    extras = _find_extras(files, facts, unobserved)
     return FileFacts(
-        files=tuple(_look_at(host.files, file) for file in signed if not file.ghost),
-        folders=_look_above(host.files, (file.path for file in signed), unobserved),
-        unit_files=_read_units(host.files, (*units, *drop_ins), unobserved),
-        shadows=_find_shadows(host.files, programs, unobserved),
-        unobserved=tuple(unobserved),
+        files=tuple(_look_at(files, file) for file in signed if not file.ghost),
+        folders=tuple({state.path: state for state in folders}.values()),
+        start=start,
+        shadows=shadows,
+        unobserved=tuple(dict.fromkeys(unobserved)),
+        extras=extras,
+        settings=settings,
+        settings_place=place,
     )
 
 
@@ -76,89 +82,37 @@ def _look_at(files: Files, expected: SignedFile) -> InstalledFile:
     return InstalledFile(expected, read.state, read.hex)
 
 
-def _look_above(files: Files, paths: Iterable[str], unobserved: list[str]) -> tuple[FileState, ...]:
-    """Return every folder above these paths, and above what a symbolic link among them names."""
-    waiting = sorted({folder for path in paths for folder in folders_above(path)})
-    seen: dict[str, FileState] = {}
-    links = 0
-    while waiting:
-        folder = waiting.pop(0)
-        state = _state(files, folder, unobserved) if folder not in seen else None
-        if state is None:
-            continue
-        seen[folder] = state
-        if state.kind is FileKind.LINK and links < LINKS_LIMIT:
-            links += 1
-            target = posixpath.normpath(posixpath.join(posixpath.dirname(folder), state.target))
-            waiting += folders_above(target + "/.")
-    return tuple(seen.values())
-
-
-def folders_above(path: str) -> list[str]:
-    """Return the folders that hold a path, the root first.
-
-    >>> folders_above("/usr/bin/true")
-    ['/', '/usr', '/usr/bin']
-    """
-    parts = path.split("/")[1:-1]
-    return ["/", *("/" + "/".join(parts[: end + 1]) for end in range(len(parts)))]
-
-
-def _state(files: Files, path: str, unobserved: list[str]) -> FileState | None:
+def _find_extras(files: Files, facts: PackageFacts, unobserved: list[str]) -> tuple[FileState, ...]:
+    """Return programs that dpkg lists as the agent's although its signed package has none such."""
+    debs = [item for item in facts.packages if item.proven and item.channel is Channel.DEB]
+    if not debs:
+        return ()
     try:
-        return files.state(path)
-    except Absent:
-        return None
+        lines = files.read(DEB_LIST, DEB_LIST_LIMIT_BYTES).decode("utf-8", "replace").split("\n")
     except ProbeError as exc:
         unobserved.append(str(exc))
-        return None
-
-
-def _find_drop_ins(files: Files, unobserved: list[str]) -> tuple[str, ...]:
-    found: list[str] = []
-    for folder in (f"{base}/{name}" for base in UNIT_FOLDERS for name in DROP_IN_FOLDERS):
-        try:
-            names = files.listing(folder, DROP_INS_LIMIT)
-        except Absent:
-            continue
-        except ProbeError as exc:
-            unobserved.append(str(exc))
-            continue
-        found += [f"{folder}/{name}" for name in names if name.endswith(".conf")]
-    return tuple(found)
-
-
-def _read_units(files: Files, paths: Iterable[str], unobserved: list[str]) -> tuple[UnitFile, ...]:
-    found: list[UnitFile] = []
-    for path in paths:
-        state = _state(files, path, unobserved)
-        if state is None or (state.kind is FileKind.LINK and state.target == "/dev/null"):
-            continue  # not there, or switched off in the way that systemd documents
-        try:
-            text = files.read(path, UNIT_LIMIT_BYTES).decode("utf-8", "replace")
-        except ProbeError as exc:
-            unobserved.append(str(exc))
-        else:
-            found.append(UnitFile(path, parse_unit(text)))
-    return tuple(found)
+        return ()
+    known = {file.path for package in debs for file in package.files}
+    paths = [line for line in lines if line.startswith("/") and line not in known]
+    if len(paths) > EXTRAS_LIMIT:
+        unobserved.append(f"{DEB_LIST}: more than {EXTRAS_LIMIT} files that are not signed")
+    states = (look_at(files, path, unobserved) for path in paths[:EXTRAS_LIMIT])
+    return tuple(
+        state for state in states if state and state.kind is FileKind.FILE and state.mode & 0o111
+    )
 
 
 def _find_shadows(
-    files: Files, programs: tuple[str, ...], unobserved: list[str]
+    files: Files, signed: tuple[SignedFile, ...], unobserved: list[str]
 ) -> tuple[FileState, ...]:
-    """Return what is found before the agent's programs, or instead of its unit file."""
-    candidates = [f"{folder}/{UNIT}" for folder in HIGHER_UNIT_FOLDERS]
-    candidates += [
-        f"{folder}/{posixpath.basename(path)}" for folder in SEARCH_FOLDERS for path in programs
-    ]
-    own = {_identity(files, path) for path in programs}
-    states = (_state(files, path, unobserved) for path in candidates if path not in programs)
-    return tuple(state for state in states if state and (state.device, state.inode) not in own)
-
-
-def _identity(files: Files, path: str) -> tuple[int, int] | None:
-    try:
-        state = files.state(path)
-    except ProbeError:
-        return None
-    return state.device, state.inode
+    """Return what a search path finds before the agent's programs, links to them aside."""
+    programs = tuple(file.path for file in signed if file.is_program)
+    own = {(state.device, state.inode) for path in programs if (state := look_at(files, path, []))}
+    found: list[FileState] = []
+    for folder in SEARCH_FOLDERS:
+        for path in (f"{folder}/{posixpath.basename(program)}" for program in programs):
+            state = look_at(files, path, unobserved) if path not in programs else None
+            final = look_behind(files, path, unobserved) if state else None
+            if state and not (final and (final.device, final.inode) in own):
+                found.append(state)
+    return tuple(found)

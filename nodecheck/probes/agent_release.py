@@ -97,14 +97,14 @@ def look(fetch: Fetch, release_url: str, installed: Installation, arch: str) -> 
         content = _get(fetch, manifest_url, MANIFEST_LIMIT_BYTES)
         manifest = parse_manifest(content, _ARCHIVES[installed.channel].format(arch=arch))
     except ProbeError as exc:
-        unread.append(f"{manifest_url}: {exc}")
+        unread.append(_failure(manifest_url, exc))
         manifest_url = ""
 
     offered_url = f"{base}/latest/VERSION"
     try:
         offered = parse_version(_get(fetch, offered_url, VERSION_LIMIT_BYTES))
     except ProbeError as exc:
-        unread.append(f"{offered_url}: {exc}")
+        unread.append(_failure(offered_url, exc))
         offered, offered_url = _newest_active(manifest, unread), manifest_url
 
     stored: list[Stored] = []
@@ -113,7 +113,7 @@ def look(fetch: Fetch, release_url: str, installed: Installation, arch: str) -> 
         try:
             stored.append(Stored(version, _last_modified(fetch, url)))
         except ProbeError as exc:
-            unread.append(f"{url}: {exc}")
+            unread.append(_failure(url, exc))
     return ReleaseFacts(
         offered,
         offered_url,
@@ -195,7 +195,7 @@ def _newest_active(manifest: tuple[Listed, ...], unread: list[str]) -> AgentVers
     """Return what the updater calls latest (agent/updateutil/updatemanifest)."""
     active = [item.version for item in manifest if item.mark is Mark.ACTIVE]
     if not active:
-        msg = "no release offered: " + "; ".join(unread)
+        msg = "; ".join(unread) or "its manifest lists no active release"
         raise ProbeError(msg, "release-unreachable")
     return max(active)
 
@@ -230,6 +230,10 @@ def _last_modified(fetch: Fetch, url: str) -> datetime:
     except (ValueError, OverflowError) as exc:
         msg = f"no Last-Modified that is a time: {value[:60]!r}"
         raise ProbeError(msg, "not-understood") from exc
+
+
+def _failure(url: str, exc: ProbeError) -> str:
+    return str(exc) if url in str(exc) else f"{url}: {exc}"
 
 
 def _checked(reply: Reply) -> Reply:

@@ -4,19 +4,21 @@ A SQLite database is read directly. From Berkeley DB and ndb the ``rpm`` tool fe
 region and the signature; it is a courier whose own opinion is switched off, because it leaves out
 headers that it considers bad.
 
-Sources: rpm(8) (``--nodigest``, ``--nosignature``, query formats), lib/backend/sqlite.c of rpm.
+Sources: rpm(8) (``--dbpath``, ``--nodigest``, ``--nosignature``, query formats),
+lib/backend/sqlite.c and lib/backend/dbi.c (how rpm chooses a backend, and its warnings) of rpm.
 """
 
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from nodecheck.model.agent import Channel, Installation
 from nodecheck.model.errors import Absent, ProbeError
 from nodecheck.model.node import FileKind
 from nodecheck.model.report import shorten
-from nodecheck.model.trust import AGENT_PACKAGE, RpmFacts, RpmPackage
+from nodecheck.model.trust import AGENT_PACKAGE, RpmFacts, SignedPackage
 from nodecheck.trust.packets import TrustError
 from nodecheck.trust.rpm_header import BLOB_LIMIT_BYTES, RpmHeader, read_header, read_parts
 from nodecheck.trust.rpm_package import prove_package
@@ -28,25 +30,23 @@ if TYPE_CHECKING:
 FOLDERS: Final = ("/var/lib/rpm", "/usr/lib/sysimage/rpm")
 """Where databases lie; since Fedora 36 and on SUSE in the second, linked from the first."""
 SQLITE: Final = "rpmdb.sqlite"
-OTHERS: Final = ("Packages.db", "Packages")
-"""ndb, Berkeley DB."""
+BACKENDS: Final = {"Packages.db": "ndb", "Packages": "bdb"}
+"""The databases that rpm has to read, and the name of each kind in its configuration."""
 COPIES_LIMIT: Final = 8
 QUERY: Final = (
     "select blob from Packages where hnum in (select hnum from Name where key = ?) limit ?"
 )
-COURIER: Final = (
-    "/usr/bin/rpm",
-    "-q",
-    "--nodigest",
-    "--nosignature",
-    AGENT_PACKAGE,
-    "--qf",
-    r"%{HEADERIMMUTABLE}|%{RSAHEADER}|%{DSAHEADER}\n",
-)
+SIGNED_FORMAT: Final = r"%{HEADERIMMUTABLE}|%{RSAHEADER}|%{DSAHEADER}\n"
+OTHERWISE_FORMAT: Final = r"%{OPENPGP}\n"
+"""Asks for what RPM 6 signs with; an rpm that does not know the tag has put none there."""
 COURIER_TIMEOUT_S: Final = 5.0
 
 _NONE: Final = "(none)"
 _LINE: Final = re.compile(r"([0-9a-f]+)\|([0-9a-f]+|\(none\))\|([0-9a-f]+|\(none\))")
+_HARMLESS: Final = re.compile(
+    rb"warning: (Found (bdb|bdb_ro) Packages database while attempting bdb backend: "
+    rb"using \2 backend\.|Generating [0-9]+ missing index\(es\), please wait\.\.\.)"
+)
 _NOT_INSTALLED: Final = f"package {AGENT_PACKAGE} is not installed\n".encode()
 
 
@@ -58,9 +58,9 @@ def look(host: Host, ring: KeyRing) -> RpmFacts:
     Raises:
         ProbeError: a database is there and cannot be read (``Denied``: not by this user).
     """
-    packages: list[RpmPackage] = []
+    packages: list[SignedPackage] = []
     unobserved: list[str] = []
-    databases = _find_databases(host)
+    databases = _find_databases(host, unobserved)
     for path in databases:
         for header in _read_database(host, path, unobserved):
             try:
@@ -77,30 +77,68 @@ def look(host: Host, ring: KeyRing) -> RpmFacts:
     )
 
 
-def _find_databases(host: Host) -> tuple[str, ...]:
-    """Return the database of each folder once; two folders may be one by a link."""
+def courier(path: str, query_format: str) -> tuple[str, ...]:
+    """Return the command that fetches the agent's headers from one database.
+
+    Folder and kind are named: rpm would else look elsewhere, and an rpm that cannot read this kind
+    would make an empty database of its own kind beside it, and answer from that (measured, 4.18).
+    """
+    folder, _, name = path.rpartition("/")
+    return (
+        "/usr/bin/rpm",
+        "--define",
+        f"_db_backend {BACKENDS[name]}",
+        "--dbpath",
+        folder,
+        "-q",
+        "--nodigest",
+        "--nosignature",
+        AGENT_PACKAGE,
+        "--qf",
+        query_format,
+    )
+
+
+def _find_databases(host: Host, unobserved: list[str]) -> tuple[str, ...]:
+    """Return the database of each folder once; two folders may be one by a link.
+
+    Of two kinds in one folder nothing tells which one rpm uses: its configuration decides.
+    """
     found: dict[tuple[int, int], str] = {}
+    doubtful: set[tuple[int, int]] = set()
     for folder in FOLDERS:
-        for name in (SQLITE, *OTHERS):
+        here: dict[tuple[int, int], str] = {}
+        for name in (SQLITE, *BACKENDS):
             path = f"{folder}/{name}"
             try:
                 state = host.files.state(path)
             except Absent:
                 continue
-            found.setdefault((state.device, state.inode), path)
-            break
-    return tuple(found.values())
+            here[state.device, state.inode] = path
+        if len(here) > 1 and not doubtful & set(here):
+            unobserved.append(f"{' and '.join(here.values())}: which of them rpm uses is not known")
+        if len(here) > 1:
+            doubtful |= set(here)
+        found = here | found
+    return tuple(path for key, path in found.items() if key not in doubtful)
 
 
 def _read_database(host: Host, path: str, unobserved: list[str]) -> tuple[RpmHeader, ...]:
     try:
         if path.endswith(SQLITE):
             return tuple(read_header(blob) for blob in _query(host, path))
-        output = host.processes.run(COURIER, COURIER_TIMEOUT_S, 4 * BLOB_LIMIT_BYTES)
-        return parse_courier(output)
+        headers = parse_courier(_ask(host, path, SIGNED_FORMAT))
+        if all(header.signature or header.other_signature for header in headers):
+            return headers
+        return mark_otherwise_signed(headers, _ask(host, path, OTHERWISE_FORMAT))
     except TrustError as exc:
         unobserved.append(f"{path}: {exc}")
         return ()
+
+
+def _ask(host: Host, path: str, query_format: str) -> ToolOutput:
+    command = courier(path, query_format)
+    return host.processes.run(command, COURIER_TIMEOUT_S, 4 * BLOB_LIMIT_BYTES)
 
 
 def _query(host: Host, path: str) -> tuple[bytes, ...]:
@@ -117,10 +155,11 @@ def parse_courier(output: ToolOutput) -> tuple[RpmHeader, ...]:
     """Return the headers that rpm printed: region and signatures as hexadecimal, one a line.
 
     Raises:
-        ProbeError: rpm failed, or its output is not understood.
+        ProbeError: rpm failed, or its output is not understood. "Not installed" is believed only
+            without any complaint: rpm says it of a database that it could not open, too.
         TrustError: a header is damaged.
     """
-    quiet = all(line.startswith(b"warning: ") for line in output.stderr.splitlines())
+    quiet = all(_HARMLESS.fullmatch(line) for line in output.stderr.splitlines())
     if quiet and output.code == 1 and output.stdout == _NOT_INSTALLED:
         return ()
     lines = output.stdout.decode("utf-8", "replace").splitlines()
@@ -132,6 +171,19 @@ def parse_courier(output: ToolOutput) -> tuple[RpmHeader, ...]:
     return tuple(_read_line(*match.groups()) for match in matches)
 
 
+def mark_otherwise_signed(
+    headers: tuple[RpmHeader, ...], output: ToolOutput
+) -> tuple[RpmHeader, ...]:
+    """Return the headers; one without an RSA signature may have one that only RPM 6 makes."""
+    lines = output.stdout.decode("utf-8", "replace").splitlines()
+    if output.code or len(lines) != len(headers):
+        return headers
+    return tuple(
+        replace(header, other_signature=header.other_signature or line != _NONE)
+        for header, line in zip(headers, lines, strict=True)
+    )
+
+
 def _read_line(region: str, rsa: str, dsa: str) -> RpmHeader:
     try:
         signature = None if rsa == _NONE else bytes.fromhex(rsa)
@@ -141,7 +193,7 @@ def _read_line(region: str, rsa: str, dsa: str) -> RpmHeader:
         raise TrustError(msg) from exc
 
 
-def _install(package: RpmPackage) -> Installation:
+def _install(package: SignedPackage) -> Installation:
     programs = [
         file.path
         for file in package.files

@@ -105,6 +105,10 @@ def _ask_server(
     except ProbeError as exc:
         text = str(exc).removeprefix(f"{server.host}: ")
         return [SourceFailure(server.name, "", exc.reason, text)]
+    if server.is_found:  # this node is no proof of its own clock, whatever name it goes by
+        addresses = tuple(item for item in addresses if not host.network.is_own(item))
+        if not addresses:
+            return [SourceFailure(server.name, "", "own-address", "is this node itself")]
     chosen = _spread(addresses, POOL_ADDRESSES if server.is_pool else ADDRESSES)
     calls = [partial(_ask_address, host, server, address, timeout_s) for address in chosen]
     return _gather(host, calls, timeout_s + 1)

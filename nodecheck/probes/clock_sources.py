@@ -8,7 +8,7 @@ This machine's own daemon is no independent source and is left out.
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from posixpath import dirname, join
 from typing import TYPE_CHECKING
 
@@ -114,8 +114,9 @@ def _of_node(host: Host) -> TimeConfiguration:
     for discipline, look in looks:
         servers = look(reader)
         if servers is not None:
-            foreign = tuple(server for server in servers if not _is_own(server.host))
-            return TimeConfiguration(foreign, discipline, tuple(reader.unread))
+            foreign = [server for server in servers if not _is_own(server.host)]
+            found = tuple(replace(server, is_found=True) for server in foreign)
+            return TimeConfiguration(found, discipline, tuple(reader.unread))
     return TimeConfiguration((), Discipline.NONE, tuple(reader.unread))
 
 

@@ -56,6 +56,7 @@ def look(host: Host, configured_region: str, metadata: Metadata | None = None) -
         (
             (configured_region, "setting node.region"),
             (environment.get("AWS_REGION", ""), "AWS_REGION"),
+            (environment.get("AWS_DEFAULT_REGION", ""), "AWS_DEFAULT_REGION"),
             (environment.get("AWS_SSM_REGION_NAME", ""), "AWS_SSM_REGION_NAME"),
             (registration.get("Region", ""), REGISTRATION),
             (document.get("region", ""), "instance metadata"),

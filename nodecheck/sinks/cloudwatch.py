@@ -134,15 +134,17 @@ _CAUSES: Final = {
 def _explain(exc: CallError, report: Report, policy: CloudWatchPolicy, region: str) -> str:
     """Return a sentence that says what to do, and what AWS said."""
     group = policy.log_group
+    # AWS repeats the canonical request of a refused signature, session token and all.
+    said = exc.message.partition("The Canonical String")[0].strip()
     if exc.code == _DENIED:
         arn = log_group_arn(region, report.node.account, group)
         wanted = ", ".join(actions(policy))
-        return f"these credentials may not write to {arn}, they need {wanted}: {exc.message}"
+        return f"these credentials may not write to {arn}, they need {wanted}: {said}"
     if exc.code == _MISSING:
         make = f"aws logs create-log-group --region {region} --log-group-name {group}"
         return f"log group {group} does not exist in {region}; make it: {make}"
     cause = _CAUSES.get(exc.code, f"CloudWatch Logs refused the report, {exc.code}")
-    return shorten(f"{cause}: {exc.message}", EXPLANATION_LIMIT)
+    return shorten(f"{cause}: {said}", EXPLANATION_LIMIT)
 
 
 def actions(policy: CloudWatchPolicy) -> tuple[str, ...]:
@@ -185,16 +187,17 @@ def dry_run(report: Report, policy: CloudWatchPolicy) -> str:
             problems.append(f"would not be sent: {exc}")
     event = emf_line(report, policy, int(report.run.started_at.timestamp() * 1000))
     lines = [
-        f"CloudWatch Logs in {policy.region or report.node.region or 'no Region'}: nothing is sent",
+        f"to CloudWatch Logs in {policy.region or report.node.region or 'no Region'}",
         *problems,
         f"event of {len(event)} bytes:",
         event,
         "calls:",
         f"  PutLogEvents {policy.log_group} {stream_name(report)}",
         "  CreateLogStream, then PutLogEvents again, if there is no such stream",
+        f"  the log group {policy.log_group} must be there"
+        if not policy.create_log_group
+        else "  CreateLogGroup, if there is no such group",
     ]
-    if policy.create_log_group:
-        lines.append("  CreateLogGroup, if there is no such group")
     lines += ["IAM policy:", json.dumps(iam_policy(report, policy), indent=2)]
     lines.append("estimated cost a month, every 30 minutes, us-east-1, before the free tier:")
     lines += [_cost_line(estimate(nodes, len(event), policy)) for nodes in FLEETS]
@@ -204,6 +207,7 @@ def dry_run(report: Report, policy: CloudWatchPolicy) -> str:
 def _cost_line(price: Price) -> str:
     each = price.total_usd / price.nodes
     return (
-        f"  {price.nodes:>7,} nodes: {price.total_usd:,.2f} USD, {each:.5f} each "
+        f"  {price.nodes:>7,} {'node: ' if price.nodes == 1 else 'nodes:'} "
+        f"{price.total_usd:,.2f} USD, {each:.5f} each "
         f"({price.series} metric series {price.series_usd:.2f}, logs {price.logs_usd:.2f})"
     )

@@ -167,7 +167,10 @@ def _without_calm_messages(document: dict[str, Json]) -> None:
 
 def _with_short_messages(document: dict[str, Json]) -> None:
     _each(document, lambda check: check.update(message=str(check.get("message", ""))[:60]))
-    document["delivery"] = []
+    deliveries = document["delivery"]
+    for item in deliveries if isinstance(deliveries, list) else ():
+        if isinstance(item, dict):
+            item["detail"] = str(item["detail"])[:100]
 
 
 def _without_calm_checks(document: dict[str, Json]) -> None:

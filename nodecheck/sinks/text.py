@@ -90,7 +90,8 @@ def _check_lines(check: Verdict, id_width: int, style: Style) -> list[str]:
         for fix in check.fixes:
             note = "   # interrupts running commands" if fix.disruptive else ""
             lines.append(f"     {'fix':<5} {shorten(fix.command, MESSAGE_LIMIT)}{note}")
-        lines += _part("docs", f"nodecheck explain {check.check_id}", 0)
+        if not check.check_id.startswith("run."):  # a run that could not begin: no manual page
+            lines += _part("docs", f"nodecheck explain {check.check_id}", 0)
     if style.verbose:
         for item in check.evidence:
             lines.append(f"           {_evidence(item)}")

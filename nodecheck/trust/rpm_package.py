@@ -9,8 +9,14 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final, TypeVar
 
+from nodecheck.model.agent import Channel
 from nodecheck.model.node import FileKind
-from nodecheck.model.trust import RpmPackage, SignatureFact, SignatureOutcome, SignedFile
+from nodecheck.model.trust import (
+    SignatureFact,
+    SignatureOutcome,
+    SignedFile,
+    SignedPackage,
+)
 from nodecheck.trust.claim import Claim
 from nodecheck.trust.packets import TrustError
 
@@ -21,7 +27,6 @@ if TYPE_CHECKING:
 _NAME: Final = 1000
 _VERSION: Final = 1001
 _RELEASE: Final = 1002
-_EPOCH: Final = 1003
 _ARCH: Final = 1022
 _OLD_FILE_NAMES: Final = 1027
 _FILE_MODES: Final = 1030
@@ -51,20 +56,20 @@ _HEX: Final = re.compile(r"[0-9a-f]*")
 _Item = TypeVar("_Item", int, str)
 
 
-def prove_package(header: RpmHeader, ring: KeyRing, source: str) -> RpmPackage:
+def prove_package(header: RpmHeader, ring: KeyRing, source: str) -> SignedPackage:
     """Return the package of a header, with what its signature proves about it.
 
     Raises:
         TrustError: a field is missing or damaged.
     """
     region = header.region
-    epoch = region.numbers(_EPOCH)
-    return RpmPackage(
-        name=_word(region, _NAME),
-        epoch=epoch[0] if epoch else None,
-        version=_word(region, _VERSION),
-        release=_word(region, _RELEASE),
-        arch=_word(region, _ARCH),
+    name, version, arch = (_word(region, tag) for tag in (_NAME, _VERSION, _ARCH))
+    return SignedPackage(
+        channel=Channel.RPM,
+        name=name,
+        version=version,
+        label=f"{name}-{version}-{_word(region, _RELEASE)}.{arch}",
+        arch=arch,
         files=_read_files(region),
         signature=_prove(header, ring),
         source=source,

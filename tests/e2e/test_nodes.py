@@ -133,8 +133,25 @@ def empty(executable_path: Path, parts: Parts, tmp_path: Path) -> Case:
     return Case(Node(tmp_path / "node"), executable_path, parts)
 
 
+def steered(server: str) -> str:
+    """Return a script: chronyd follows a server, and a stand-in of its name could set the clock.
+
+    The real one may not touch the clock of the machine (``-x``), which nodecheck notices.
+    """
+    host, _, port = server.rpartition(":")
+    follow = f"server {host} port {port} iburst minpoll -3 maxpoll -3"
+    lines = (follow, "port 0", "cmdport 0", "pidfile /run/chrony/x.pid", "user root")
+    config = "\n".join((*lines, "bindcmdaddress /run/chrony/chronyd.sock")) + "\n"
+    return (
+        "mount -t tmpfs -o mode=755 tmpfs /run && mkdir -m 700 /run/chrony\n"
+        f"printf %s {shlex.quote(config)} > /run/chrony.conf\n"
+        "cp /bin/sleep /usr/local/bin/chronyd && /usr/local/bin/chronyd 300 &\n"
+        "/usr/sbin/chronyd -x -d -F 0 -f /run/chrony.conf >/dev/null 2>&1 &\nsleep 4\n"
+    )
+
+
 def test_a_genuine_running_agent_on_a_right_clock_is_ok(case: Case) -> None:
-    judged = case.judge()
+    judged = case.judge(before=START + steered(case.environment["NODECHECK_CLOCK_SERVERS"]))
     statuses = {item["id"]: item["status"] for item in judged.report["checks"]}
     assert set(statuses.values()) == {"ok"}, judged.out
     assert (judged.code, judged.report["verdict"]) == (0, "ok")
@@ -157,8 +174,14 @@ def test_a_machine_without_an_agent_is_told_so(empty: Case) -> None:
 FLIP: Final = f"printf X | dd of={AGENT} bs=1 seek=50000 conv=notrunc status=none\n"
 
 
-def test_a_key_file_that_is_not_there_is_named_and_proves_nothing(case: Case) -> None:
+def test_a_key_file_that_is_not_there_is_a_mistake_in_the_settings(case: Case) -> None:
     judged = case.judge(before=f"rm {KEY_ON_NODE}\n{START}")
+    assert judged.code == 78
+    assert f"trust.keys: {KEY_ON_NODE}: there is no such file" in judged.err
+
+
+def test_a_key_file_that_is_no_key_is_named_and_proves_nothing(case: Case) -> None:
+    judged = case.judge(before=f"echo rubbish > {KEY_ON_NODE}\n{START}")
     assert judged.status("agent.installed") == "ok ok"
     for name in ("agent.signature", "agent.files", "agent.running"):
         assert judged.check(name)["status"] == "unknown", judged.out
@@ -311,7 +334,7 @@ def test_a_configuration_full_of_mistakes_is_told_at_once(case: Case) -> None:
 def test_a_full_disk_does_not_stop_a_run(case: Case) -> None:
     full = "mkdir -p /var/lib/nodecheck; mount -t tmpfs -o size=4k,mode=700 t /var/lib/nodecheck\n"
     full += "dd if=/dev/zero of=/var/lib/nodecheck/fill 2>/dev/null\n"
-    judged = case.judge(before=full + START)
+    judged = case.judge("--skip clock.discipline", before=full + START)
     assert judged.report["verdict"] == "ok", judged.out
     lost = case.judge("--output /var/lib/nodecheck/report.json", before=full + START)
     assert lost.code == 3
@@ -353,13 +376,32 @@ def test_under_systems_manager_the_report_fits(case: Case) -> None:
 
 def test_a_dry_run_shows_the_payload_and_sends_nothing(case: Case, parts: Parts) -> None:
     received = len(parts.aws.requests)
-    judged = case.judge("--report cloudwatch --dry-run")
+    judged = case.judge("--skip clock.discipline --report cloudwatch --dry-run")
     assert judged.code == 0
     (delivery,) = judged.report["delivery"]
     assert delivery["state"] == "dry-run"
     for word in ("logs:PutLogEvents", "CloudWatchMetrics", "month"):
         assert word in delivery["detail"]
     assert not [item for item in parts.aws.requests[received:] if item.method == "POST"]
+
+
+def test_delivery_ends_with_the_deadline(case: Case) -> None:
+    silent = (
+        '/usr/bin/python3 -c \'import socket, time; s = socket.create_server(("127.0.0.1", 9)); '
+        "time.sleep(60)' & sleep 0.5\n"
+    )
+    case.environment["AWS_ENDPOINT_URL_CLOUDWATCH_LOGS"] = "https://127.0.0.1:9"
+    judged = case.judge("--report cloudwatch --deadline 3", before=silent + START)
+    assert judged.report["run"]["duration_ms"] < 3500
+    assert judged.report["delivery"][0]["state"] == "failed"
+    assert "report not delivered to cloudwatch: " in judged.err
+
+
+def test_only_some_checks_are_delivered_too(case: Case, parts: Parts) -> None:
+    received = len(parts.aws.events)
+    judged = case.judge("--only agent.files --report cloudwatch")
+    assert (judged.code, judged.report["verdict"]) == (0, "ok"), judged.out
+    assert len(parts.aws.events) == received + 1
 
 
 def test_a_refused_report_makes_an_ok_unknown(case: Case) -> None:
@@ -377,4 +419,7 @@ def test_the_node_was_left_as_it_was(case: Case) -> None:
         "-xdev \\( -newer /var/lib/mark -o -cnewer /var/lib/mark \\) -print"
     )
     changed = set(done.stdout.split())
-    assert changed <= {"/var/lib", "/var/lib/mark", "/var/lib/nodecheck", "/var/lib/nodecheck/lock"}
+    state = {
+        f"/var/lib/nodecheck/{name}" for name in ("lock", "clock-history.json", "verified.json")
+    }
+    assert changed <= {"/var/lib", "/var/lib/mark", "/var/lib/nodecheck"} | state

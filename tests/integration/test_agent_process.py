@@ -9,8 +9,10 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +23,7 @@ import pytest
 from nodecheck.checks.agent_running import judge
 from nodecheck.host.here import this_host
 from nodecheck.model.agent import Channel, Installation, InstallFacts
+from nodecheck.model.errors import Absent
 from nodecheck.probes import agent_process
 
 if TYPE_CHECKING:
@@ -28,8 +31,13 @@ if TYPE_CHECKING:
 
     from nodecheck.model.install import RunningFacts
 
+if sys.platform != "win32":
+    from nodecheck.host.posix_files import PosixFiles
+
 if sys.platform == "win32":
     pytest.skip("images of Linux processes", allow_module_level=True)
+
+assert sys.platform != "win32"
 
 SHELL = Path("/bin/sh").resolve()
 NOBODY = 65534
@@ -164,4 +172,48 @@ def test_processes_that_end_meanwhile_are_no_errors(agent: Path) -> None:
             assert not [item for item in facts.unread if item.name == agent.name]
     finally:
         for process in swarm:
+            process.wait()
+
+
+def test_reading_of_a_process_that_ends_says_absent_and_nothing_else(agent: Path) -> None:
+    """The kernel says ESRCH to a reader that has the file open when the process ends."""
+    files, outcomes = this_host().files, set()
+    names = ("status", "stat", "maps", "environ", "cgroup")
+    for number in range(150):
+        child = subprocess.Popen(["sh", "-c", f"exec 0<&-; : {number}"], executable=agent)
+        started = time.monotonic()
+        while time.monotonic() - started < 0.01:
+            for name in names:
+                try:
+                    files.read(f"/proc/{child.pid}/{name}", 1 << 20)
+                    outcomes.add("read")
+                except Absent:
+                    outcomes.add("absent")
+            if child.poll() is not None and number % 2:
+                break
+        child.wait()
+    assert outcomes == {"read", "absent"}
+
+
+@pytest.mark.parametrize("name", ["status", "stat", "maps", "cgroup"])
+def test_a_reader_that_is_overtaken_by_the_end_is_told_of_absence(agent: Path, name: str) -> None:
+    with running(agent) as pid, pytest.raises(Absent):  # noqa: SIM117, PT012 - in this order
+        with PosixFiles()._open(f"/proc/{pid}/{name}") as descriptor:
+            os.kill(pid, signal.SIGKILL)
+            os.waitpid(pid, 0)
+            os.read(descriptor, 1)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root sees all of a process")
+def test_a_probe_among_2000_processes_is_cheap(agent: Path) -> None:
+    """It took 0.2 s of processor time; the limit leaves room for slower machines."""
+    crowd = [subprocess.Popen(["/bin/sleep", "300"], close_fds=False) for _ in range(2000)]
+    try:
+        started = time.process_time()
+        agent_process.look(this_host(), (str(agent),))
+        assert time.process_time() - started < 1
+    finally:
+        for process in crowd:
+            process.kill()
+        for process in crowd:
             process.wait()

@@ -37,6 +37,17 @@ STATE = PosixState(FILES, {}, privileged=True)
 PROCESSES = PosixProcesses(FILES, SystemClock())
 
 
+def test_the_end_of_a_file(tmp_path: Path) -> None:
+    file = tmp_path / "log"
+    file.write_bytes(b"0123456789")
+    assert FILES.tail(str(file), 4) == b"6789"
+    assert FILES.tail(str(file), 99) == b"0123456789"
+    (tmp_path / "link").symlink_to(file)
+    for name in ("link", ".", "absent"):
+        with pytest.raises(ProbeError):
+            FILES.tail(str(tmp_path / name), 4)
+
+
 def test_reading_is_bounded_and_never_waits(tmp_path: Path) -> None:
     good = tmp_path / "good"
     good.write_bytes(b"x" * 1000)
@@ -213,12 +224,33 @@ def test_a_replaced_image_is_seen(tmp_path: Path) -> None:
         ("0::/system.slice/amazon-ssm-agent.service\n", "amazon-ssm-agent.service"),
         ("2:cpu:/\n1:name=systemd:/system.slice/x.service/sub\n", "x.service"),
         ("0::/user.slice/user-0.slice/session-1.scope\n", ""),
+        ("0::/a.slice/a-b.slice/x.service\n", "x.service"),
+        ("0::/user.slice/user@7.service/app.slice/x.service\n", "user@7.service"),
+        ("0::/system.slice/docker-1.scope/system.slice/x.service\n", ""),
+        ("0::/lxc.payload.box/system.slice/x.service\n", ""),
+        ("5:cpu:/docker/1/system.slice/x.service\n", ""),
         ("", ""),
         ("rubbish", ""),
     ],
 )
 def test_units(text: str, unit: str) -> None:
     assert service_unit(text) == unit
+
+
+@pytest.mark.parametrize(
+    ("text", "top", "unit"),
+    [
+        ("0::/system.slice/x.service", "0::/init.scope", "x.service"),
+        ("0::/system.slice/x.service", "0::/", "x.service"),
+        ("0::/../../system.slice/x.service", "0::/../../init.scope", "x.service"),
+        ("0::/docker/1/system.slice/x.service", "0::/docker/1/init.scope", "x.service"),
+        ("0::/docker/12/system.slice/x.service", "0::/docker/1/init.scope", ""),
+        ("2:cpu:/docker/1/system.slice/x.service", "1:pids:/docker/1", ""),
+        ("0::/docker/1", "0::/docker/1", ""),
+    ],
+)
+def test_units_below_the_group_of_process_1(text: str, top: str, unit: str) -> None:
+    assert service_unit(text, top) == unit
 
 
 def test_a_tool_is_bounded_and_gets_a_fixed_environment() -> None:

@@ -21,6 +21,7 @@ from nodecheck.checks import agent_files as files_check
 from nodecheck.checks import agent_signature as signature_check
 from nodecheck.model.agent import InstallFacts
 from nodecheck.model.errors import ProbeError
+from nodecheck.model.package import gather
 from nodecheck.model.trust import TrustPolicy
 from nodecheck.probes import agent_files, agent_rpm
 from nodecheck.trust.key_ring import KeyRing, assemble_ring
@@ -88,8 +89,9 @@ def examine(root: Path, ring: KeyRing) -> tuple[RpmFacts, Verdict, Verdict]:
     host = node(root)
     rpm = agent_rpm.look(host, ring)
     install = InstallFacts(rpm.installations, ())
-    signature = signature_check.judge(install, rpm, ring.facts, POLICY, NOW)
-    return rpm, signature, files_check.judge(install, rpm, agent_files.look(host, rpm))
+    facts = gather(rpm)
+    signature = signature_check.judge(install, facts, ring.facts, POLICY, NOW)
+    return rpm, signature, files_check.judge(install, facts, agent_files.look(host, facts))
 
 
 def flip(root: Path) -> tuple[str, str]:
@@ -370,7 +372,20 @@ def test_rpm_as_courier(shop: Workshop, tmp_path: Path) -> None:
         assert damaged.packages[0].files == examine(root, shop.ring)[0].packages[0].files
     empty = rpm_maker.install(tmp_path / "empty")
     rpm_maker.run("rpm", *rpm_maker.rooted(empty), "--initdb")
-    assert agent_rpm.look(node(tmp_path, RootedRpm(root=empty)), shop.ring).packages == ()
+    with pytest.raises(ProbeError, match="Found sqlite"):  # not the database that was seen
+        agent_rpm.look(node(tmp_path, RootedRpm(root=empty)), shop.ring)
+    assert agent_rpm.look(node(empty), shop.ring).packages == ()
+
+
+@pytest.mark.parametrize("name", ["Packages", "Packages.db"])
+def test_a_database_that_rpm_cannot_read_proves_no_absence(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / "root/var/lib/rpm"
+    folder.mkdir(parents=True)
+    (folder / name).write_bytes(b"junk" * 999)
+    host = node(tmp_path / "root", RootedRpm(root=tmp_path / "root"))
+    with pytest.raises(ProbeError, match="rpm -q"):
+        agent_rpm.look(host, KeyRing(()))
+    assert [path.name for path in folder.iterdir()] == [name]
 
 
 def test_pinned_fingerprints_are_those_that_gpg_prints(tmp_path: Path) -> None:

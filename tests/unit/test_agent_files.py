@@ -11,13 +11,14 @@ from nodecheck.checks import agent_files as check
 from nodecheck.model.agent import Channel, Installation, InstallFacts
 from nodecheck.model.errors import Denied, ProbeError
 from nodecheck.model.node import FileKind, FileState
+from nodecheck.model.package import PackageFacts
 from nodecheck.model.trust import (
     FileFacts,
-    RpmFacts,
-    RpmPackage,
     SignatureFact,
     SignatureOutcome,
+    SignedPackage,
 )
+from nodecheck.model.unit_file import StartFacts
 from nodecheck.probes.agent_files import look
 from nodecheck.trust.rpm_header import read_header
 from nodecheck.trust.rpm_package import prove_package
@@ -32,13 +33,13 @@ AGENT, CLI, CONF, UNIT = (file.path for file in FILES)
 NOTHING = InstallFacts((), ())
 
 
-def package(*more: MadeFile) -> RpmPackage:
+def package(*more: MadeFile) -> SignedPackage:
     blob = signed_blob(KEY, package_tags((*FILES, *more)))
     return prove_package(read_header(blob), KEY.ring(), "rpmdb.sqlite")
 
 
-def facts(*packages: RpmPackage, unobserved: tuple[str, ...] = ()) -> RpmFacts:
-    return RpmFacts(packages, (), unobserved, "rpmdb.sqlite")
+def facts(*packages: SignedPackage, unobserved: tuple[str, ...] = ()) -> PackageFacts:
+    return PackageFacts(packages, unobserved, "rpmdb.sqlite")
 
 
 CLEAN = facts(package())
@@ -55,7 +56,9 @@ class Node(FakeFiles):
                 self.set(file.path, mode=file.mode & 0o7777)
 
     def set(self, path: str, **changes: object) -> None:
-        self.states[path] = file_state(path, **changes)
+        content = self.contents.get(path, b"")
+        size = len(content) if isinstance(content, bytes) else 1
+        self.states[path] = file_state(path, **{"size": size, **changes})
 
     def write(self, path: str, content: bytes, mode: int = 0o644) -> None:
         self.contents[path] = content
@@ -65,7 +68,7 @@ class Node(FakeFiles):
         del self.contents[path]
         del self.states[path]
 
-    def judge(self, rpm: RpmFacts = CLEAN) -> Verdict:
+    def judge(self, rpm: PackageFacts = CLEAN) -> Verdict:
         return check.judge(NOTHING, rpm, look(fake_host(self), rpm))
 
 
@@ -165,18 +168,21 @@ def test_what_may_be_missing() -> None:
 
 def test_signed_folders_and_links() -> None:
     more = (
-        MadeFile("/etc/amazon", mode=0o040755, digest=""),
+        MadeFile("/var/lib/amazon", mode=0o040755, digest=""),
         MadeFile("/usr/bin/ssm", mode=0o120777, target="ssm-cli", digest=""),
     )
     rpm = facts(package(*more))
     node = Node()
-    node.set("/etc/amazon", kind=FileKind.FOLDER, mode=0o700)
+    node.set("/var/lib/amazon", kind=FileKind.FOLDER, mode=0o700)
     node.set("/usr/bin/ssm", kind=FileKind.LINK, mode=0o777, target="ssm-cli")
     assert node.judge(rpm).status.value == "ok"
-    node.set("/etc/amazon", kind=FileKind.FOLDER, mode=0o777)
+    node.set("/var/lib/amazon", kind=FileKind.FOLDER, mode=0o777)
     node.set("/usr/bin/ssm", kind=FileKind.LINK, mode=0o777, target="/srv/x")
-    assert found(node.judge(rpm)) == [("writable", "/etc/amazon"), ("link-target", "/usr/bin/ssm")]
-    node.set("/etc/amazon", kind=FileKind.FOLDER, mode=0o1777)
+    assert found(node.judge(rpm)) == [
+        ("writable", "/var/lib/amazon"),
+        ("link-target", "/usr/bin/ssm"),
+    ]
+    node.set("/var/lib/amazon", kind=FileKind.FOLDER, mode=0o1777)
     node.set("/usr/bin/ssm", kind=FileKind.LINK, mode=0o777, target="ssm-cli")
     assert node.judge(rpm).status.value == "ok"
 
@@ -231,7 +237,7 @@ DROP_IN = "/etc/systemd/system/amazon-ssm-agent.service.d/override.conf"
     [
         ("[Service]\nExecStart=\nExecStart=/opt/evil\n", "crit", "start-overridden"),
         ("[Service]\nExecStart = @/opt/evil\n", "crit", "start-overridden"),
-        ("[Service]\nExecStart=\nExecStart=/usr/bin/amazon-ssm-agent -x\n", "ok", "ok"),
+        ("[Service]\nExecStart=\nExecStart=/usr/bin/amazon-ssm-agent\n", "ok", "ok"),
         ("[Service]\nExecStart=-\n", "crit", "start-overridden"),
         ("[Service]\nExecStartPre=/opt/more\n", "warn", "start-extended"),
         ("[Service]\nEnvironmentFile=-/etc/sysconfig/a\n", "warn", "start-extended"),
@@ -284,7 +290,7 @@ def test_what_is_no_drop_in() -> None:
 def test_a_drop_in_that_cannot_be_read_is_unknown() -> None:
     for problem in (Denied("x: permission denied"), ProbeError("x: too large")):
         node = Node()
-        node.write(DROP_IN, b"")
+        node.write(DROP_IN, b"[Service]")
         node.contents[DROP_IN] = problem
         assert (node.judge().status.value, node.judge().reason) == ("unknown", "not-observed")
         node.states[DROP_IN] = problem
@@ -332,7 +338,7 @@ def test_another_unit_file_takes_the_place_of_the_packages_own() -> None:
     node = Node()
     path = "/run/systemd/transient/amazon-ssm-agent.service"
     node.write(path, b"[Service]\nExecStart=/opt/evil\n")
-    assert found(node.judge()) == [("shadowed", path)]
+    assert found(node.judge()) == [("start-overridden", path), ("shadowed", path)]
 
 
 def test_what_cannot_be_read_is_unknown() -> None:
@@ -397,7 +403,7 @@ def test_files_of_an_unproven_header_are_not_touched() -> None:
             raise AssertionError(path)
 
     rpm = facts(replace(package(), name="bash"))
-    assert look(fake_host(Untouchable()), rpm) == FileFacts((), (), (), (), ())
+    assert look(fake_host(Untouchable()), rpm) == FileFacts((), (), StartFacts(), (), ())
 
 
 def test_a_package_without_files_is_unknown() -> None:
@@ -422,8 +428,18 @@ def test_twenty_findings_are_listed_and_the_rest_is_counted() -> None:
     assert verdict.findings[-1].message.startswith("10 ")
 
 
+def test_a_signed_folder_is_no_program() -> None:
+    folder = MadeFile("/var/lib/amazon/amazon-ssm-agent", mode=0o040755, digest="")
+    node = Node()
+    node.set(folder.path, kind=FileKind.FOLDER)
+    assert node.judge(facts(package(folder))).status.value == "ok"
+    for key, status in (("ExecStart", "crit"), ("ExecStartPre", "warn")):
+        node.write(DROP_IN, f"[Service]\n{key}={folder.path}\n".encode())
+        assert node.judge(facts(package(folder))).status.value == status
+
+
 def test_gate() -> None:
-    nothing = FileFacts((), (), (), (), ())
+    nothing = FileFacts((), (), StartFacts(), (), ())
     assert check.judge(NOTHING, facts(), nothing).reason == "not-applicable"
     deb = Installation(Channel.DEB, "3.3.1.0", "amazon-ssm-agent", "/usr/bin/amazon-ssm-agent")
     verdict = check.judge(InstallFacts((deb,), ()), facts(), nothing)
@@ -438,3 +454,51 @@ def test_commands_quote_paths() -> None:
     node.set(sly.path, uid=1)
     verdict = node.judge(facts(package(sly)))
     assert verdict.fixes[0].command == "chown root:root '/usr/bin/it'\\''s; reboot'"
+
+
+LIST = "/var/lib/dpkg/info/amazon-ssm-agent.list"
+
+
+def deb_node(listed: bytes) -> Node:
+    node = Node()
+    node.contents[LIST] = listed
+    node.contents["/usr/bin/helper"] = b"x"
+    return node
+
+
+DEB = facts(replace(package(), channel=Channel.DEB))
+
+
+@pytest.mark.parametrize(
+    ("listed", "reason"),
+    [
+        (f"/.\n/usr\n/usr/bin\n{AGENT}\n/usr/bin/absent\n", "ok"),
+        ("/usr/bin/helper\n", "unsigned-program"),
+        ("/usr/bin/x\n" * 1001, "not-observed"),
+        ("x" * (256 * 1024 + 1), "not-observed"),
+    ],
+)
+def test_programs_that_dpkg_lists_beyond_the_signed_ones(listed: str, reason: str) -> None:
+    verdict = deb_node(listed.encode()).judge(DEB)
+    assert verdict.reason == reason
+    assert deb_node(listed.encode()).judge().reason == "ok"  # an rpm has no such list
+
+
+def test_other_files_that_dpkg_lists_are_no_programs() -> None:
+    node = deb_node(b"/usr/bin/helper\n/usr/share/helper\n")
+    node.set("/usr/bin/helper", mode=0o644)
+    node.set("/usr/share/helper", kind=FileKind.FOLDER)
+    assert node.judge(DEB).reason == "ok"
+
+
+def test_a_list_that_is_not_there_is_unknown() -> None:
+    assert Node().judge(DEB).reason == "not-observed"
+
+
+def test_a_masked_unit_replaces_nothing() -> None:
+    node = Node()
+    path = "/etc/systemd/system.control/amazon-ssm-agent.service"
+    node.set(path, kind=FileKind.LINK, target="/dev/null")
+    assert node.judge().status.value == "ok"
+    node.set(path, kind=FileKind.LINK, target="/opt/other.service")
+    assert node.judge().reason == "shadowed"

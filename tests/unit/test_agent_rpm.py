@@ -5,7 +5,7 @@ import pytest
 from nodecheck.host.door import Host, ToolOutput
 from nodecheck.model.agent import Channel, Installation
 from nodecheck.model.errors import Absent, Denied, ProbeError
-from nodecheck.probes.agent_rpm import COURIER, look
+from nodecheck.probes.agent_rpm import OTHERWISE_FORMAT, SIGNED_FORMAT, courier, look
 from tests.fake_host import FakeFiles, FakeProcesses, fake_host, file_state
 from tests.trust_maker import make_blob, make_key, package_tags, signed_blob, split_blob, strings
 
@@ -96,33 +96,118 @@ REGION, TAIL = split_blob(BLOB)
 LINE = f"{REGION.hex()}|{TAIL[0][3].hex()}|(none)\n".encode()
 
 
-def courier(stdout: bytes, code: int = 0, stderr: bytes = b"", name: str = "Packages") -> Host:
-    output = ToolOutput(code, stdout, stderr)
-    files = FakeFiles({f"/var/lib/rpm/{name}": b""})
-    return fake_host(files, processes=FakeProcesses(outputs={COURIER: output}))
+UNKNOWN_TAG = ToolOutput(1, b"", b'error: incorrect format: unknown tag: "OPENPGP"\n')
+
+
+def asked(
+    stdout: bytes,
+    code: int = 0,
+    stderr: bytes = b"",
+    name: str = "Packages",
+    otherwise: ToolOutput = UNKNOWN_TAG,
+) -> Host:
+    processes = FakeProcesses()
+    path = f"/var/lib/rpm/{name}"
+    processes.outputs[courier(path, SIGNED_FORMAT)] = ToolOutput(code, stdout, stderr)
+    processes.outputs[courier(path, OTHERWISE_FORMAT)] = otherwise
+    return fake_host(FakeFiles({path: b""}), processes=processes)
+
+
+def test_the_courier_is_sent_to_the_folder_and_kind_that_were_seen() -> None:
+    words = courier("/usr/lib/sysimage/rpm/Packages.db", SIGNED_FORMAT)
+    assert words[:5] == (
+        "/usr/bin/rpm", "--define", "_db_backend ndb", "--dbpath", "/usr/lib/sysimage/rpm",
+    )  # fmt: skip
+    assert courier("/var/lib/rpm/Packages", "")[2:5] == (
+        "_db_backend bdb", "--dbpath", "/var/lib/rpm",
+    )  # fmt: skip
+
+
+NDB = "/usr/lib/sysimage/rpm/Packages.db"
+BDB = "/var/lib/rpm/Packages"
+
+
+def test_two_folders_are_asked_for_one_by_one() -> None:
+    processes = FakeProcesses()
+    processes.outputs[courier(NDB, SIGNED_FORMAT)] = ToolOutput(0, LINE, b"")
+    none = ToolOutput(1, b"package amazon-ssm-agent is not installed\n", b"")
+    processes.outputs[courier(BDB, SIGNED_FORMAT)] = none
+    facts = look(fake_host(FakeFiles({NDB: b"", BDB: b""}), processes=processes), RING)
+    assert [item.source for item in facts.packages] == [NDB]
+
+
+@pytest.mark.parametrize("stray", ["Packages", "Packages.db"])
+@pytest.mark.parametrize("folder", ["/var/lib/rpm", "/usr/lib/sysimage/rpm"])
+def test_two_kinds_of_database_in_one_folder_prove_nothing(folder: str, stray: str) -> None:
+    path = f"{folder}/rpmdb.sqlite"
+    files = FakeFiles({path: b"", f"{folder}/{stray}": b""}, rows={path: ((BLOB,),)})
+    facts = look(fake_host(files), RING)
+    assert (facts.packages, facts.installations) == ((), ())
+    (note,) = facts.unobserved
+    assert path in note
+    assert f"{folder}/{stray}" in note
+
+
+def test_a_doubtful_folder_does_not_spoil_the_other() -> None:
+    files = FakeFiles({FIRST: b"", BDB: b"", SECOND: b""}, rows={SECOND: ((BLOB,),)})
+    facts = look(fake_host(files), RING)
+    assert (len(facts.packages), len(facts.unobserved)) == (1, 1)
+
+
+def test_a_doubtful_folder_by_two_paths_is_told_once() -> None:
+    places = (FIRST, BDB, SECOND, "/usr/lib/sysimage/rpm/Packages")
+    states = {path: file_state(path, inode=len(path.rpartition("/")[2])) for path in places}
+    facts = look(fake_host(FakeFiles(states=dict(states))), RING)
+    assert (facts.packages, len(facts.unobserved)) == ((), 1)
 
 
 @pytest.mark.parametrize("name", ["Packages", "Packages.db"])
 def test_courier(name: str) -> None:
-    facts = look(courier(LINE, name=name), RING)
+    facts = look(asked(LINE, name=name), RING)
     assert facts.installations == (INSTALLED,)
     assert facts.packages[0].proven
 
 
 def test_courier_of_two_copies() -> None:
-    assert len(look(courier(LINE + LINE), RING).packages) == 2
+    assert len(look(asked(LINE + LINE), RING).packages) == 2
 
 
 def test_courier_without_signature() -> None:
-    facts = look(courier(f"{REGION.hex()}|(none)|(none)\n".encode()), RING)
+    facts = look(asked(f"{REGION.hex()}|(none)|(none)\n".encode()), RING)
     assert facts.packages[0].signature.outcome.value == "unsigned"
-    facts = look(courier(f"{REGION.hex()}|(none)|aa\n".encode()), RING)
+    facts = look(asked(f"{REGION.hex()}|(none)|aa\n".encode()), RING)
     assert facts.packages[0].signature.outcome.value == "unsupported"
 
 
-@pytest.mark.parametrize("stderr", [b"", b"warning: Found bdb Packages database\n"])
+@pytest.mark.parametrize(
+    ("answer", "outcome"),
+    [
+        (UNKNOWN_TAG, "unsigned"),
+        (ToolOutput(0, b"(none)\n", b""), "unsigned"),
+        (ToolOutput(0, b"wsGzBAA\n", b""), "unsupported"),
+        (ToolOutput(0, b"a\nb\n", b""), "unsigned"),
+        (ToolOutput(0, b"", b""), "unsigned"),
+    ],
+)
+def test_courier_of_a_header_that_rpm_6_signed(answer: ToolOutput, outcome: str) -> None:
+    host = asked(f"{REGION.hex()}|(none)|(none)\n".encode(), otherwise=answer)
+    assert look(host, RING).packages[0].signature.outcome.value == outcome
+
+
+NONE = b"package amazon-ssm-agent is not installed\n"
+FOUND = b"warning: Found %s database while attempting bdb backend: using %s backend.\n"
+
+
+@pytest.mark.parametrize(
+    "stderr",
+    [
+        b"",
+        FOUND % (b"bdb_ro Packages", b"bdb_ro"),
+        b"warning: Generating 3 missing index(es), please wait...\n",
+    ],
+)
 def test_courier_says_not_installed(stderr: bytes) -> None:
-    host = courier(b"package amazon-ssm-agent is not installed\n", 1, stderr)
+    host = asked(b"package amazon-ssm-agent is not installed\n", 1, stderr)
     assert look(host, RING).packages == ()
 
 
@@ -133,6 +218,9 @@ def test_courier_says_not_installed(stderr: bytes) -> None:
         (b"", 1, b""),
         (b"package amazon-ssm-agent is not installed\n", 0, b""),
         (b"package amazon-ssm-agent is not installed\n", 1, b"error: rpmdb: damaged\n"),
+        (NONE, 1, b"warning: using dummy database, installs not possible\n"),
+        (NONE, 1, FOUND % (b"sqlite rpmdb.sqlite", b"sqlite")),
+        (NONE, 1, b"warning: anything else\n"),
         (b"Paket amazon-ssm-agent ist nicht installiert\n", 1, b""),
         (b"package amazon-ssm-agent-extras is not installed\n", 1, b""),
         (LINE, 1, b""),
@@ -143,12 +231,12 @@ def test_courier_says_not_installed(stderr: bytes) -> None:
 )
 def test_courier_is_not_understood(stdout: bytes, code: int, stderr: bytes) -> None:
     with pytest.raises(ProbeError, match="rpm -q"):
-        look(courier(stdout, code, stderr), RING)
+        look(asked(stdout, code, stderr), RING)
 
 
 @pytest.mark.parametrize("line", [b"abc|(none)|(none)\n", b"00|(none)|(none)\n", b"00|0|(none)\n"])
 def test_courier_brings_a_damaged_header(line: bytes) -> None:
-    assert len(look(courier(line), RING).unobserved) == 1
+    assert len(look(asked(line), RING).unobserved) == 1
 
 
 def test_no_courier() -> None:

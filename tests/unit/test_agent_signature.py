@@ -8,13 +8,13 @@ import pytest
 
 from nodecheck.checks import agent_signature, agent_signing_key
 from nodecheck.model.agent import Channel, Installation, InstallFacts
+from nodecheck.model.package import PackageFacts, Unproven
 from nodecheck.model.trust import (
     KeyFacts,
     PinnedKey,
-    RpmFacts,
-    RpmPackage,
     SignatureFact,
     SignatureOutcome,
+    SignedPackage,
     Trust,
     TrustPolicy,
 )
@@ -30,15 +30,22 @@ KEYS = KeyFacts((KEY,))
 GOOD = SignatureFact(
     SignatureOutcome.GOOD, "made by a pinned key", "A" * 40, "sha256", NOW - 100 * DAY, KEY
 )
-PACKAGE = RpmPackage(
-    "amazon-ssm-agent", None, "3.3.1.0", "1", "x86_64", (), GOOD, "/var/lib/rpm/rpmdb.sqlite"
+PACKAGE = SignedPackage(
+    Channel.RPM,
+    "amazon-ssm-agent",
+    "3.3.1.0",
+    "amazon-ssm-agent-3.3.1.0-1.x86_64",
+    "x86_64",
+    (),
+    GOOD,
+    "/var/lib/rpm/rpmdb.sqlite",
 )
 RPM = Installation(Channel.RPM, "3.3.1.0", PACKAGE.label, "/usr/bin/amazon-ssm-agent")
 NOTHING = InstallFacts((), ())
 
 
-def facts(*packages: RpmPackage, unobserved: tuple[str, ...] = ()) -> RpmFacts:
-    return RpmFacts(packages, tuple(RPM for _ in packages), unobserved, "rpmdb.sqlite")
+def facts(*packages: SignedPackage, unobserved: tuple[str, ...] = ()) -> PackageFacts:
+    return PackageFacts(packages, unobserved, "rpmdb.sqlite")
 
 
 def judge(
@@ -169,7 +176,8 @@ def test_other_channels_are_unknown(channel: Channel) -> None:
     install = InstallFacts((replace(RPM, channel=channel),), ())
     verdict = agent_signature.judge(install, facts(), KEYS, POLICY, NOW)
     assert (verdict.status.value, verdict.reason) == ("unknown", "channel-not-verified")
-    assert bool(verdict.fixes) is (channel is not Channel.BY_HAND)
+    assert verdict.fixes
+    assert "by by-hand" not in verdict.message
 
 
 def test_another_channel_beside_a_good_rpm_is_unknown() -> None:
@@ -193,7 +201,7 @@ def test_fix_follows_package_and_machine() -> None:
         rpm = facts(replace(PACKAGE, signature=bad, arch=arch))
         verdict = agent_signature.judge(NOTHING, rpm, KEYS, POLICY, NOW)
         assert folder in verdict.fixes[0].command
-    rpm = facts(replace(PACKAGE, signature=bad, release="1.amzn2023"))
+    rpm = facts(replace(PACKAGE, signature=bad, label="amazon-ssm-agent-3.3.1.0-1.amzn2023.x86_64"))
     verdict = agent_signature.judge(NOTHING, rpm, KEYS, POLICY, NOW)
     assert verdict.fixes[0].command == "yum reinstall -y amazon-ssm-agent"
 
@@ -254,3 +262,40 @@ def test_signing_key_does_not_matter_here(channel: Channel | None) -> None:
     found = (replace(RPM, channel=channel),) if channel else ()
     verdict = agent_signing_key.judge(InstallFacts(found, ()), KEYS, POLICY, NOW)
     assert verdict.reason == "not-applicable"
+
+
+@pytest.mark.parametrize(
+    ("channel", "reason", "fix"),
+    [
+        (Channel.DEB, "no-package", "/3.3.1.0/debian_arm64/amazon-ssm-agent.deb"),
+        (Channel.DEB, "timeout", "nodecheck --deadline"),
+        (Channel.BY_HAND, "no-package", "amazon-ssm-agent-binaries.tar.gz"),
+        (Channel.SNAP, "no-package", ""),
+    ],
+)
+def test_without_its_package_an_agent_is_unknown_with_what_to_do(
+    channel: Channel, reason: str, fix: str
+) -> None:
+    item = Installation(channel, "3.3.1.0", "amazon-ssm-agent_3.3.1.0-1_arm64", "/usr/bin/x")
+    unproven = PackageFacts((), (), "", (Unproven(item, reason, "no package"),))
+    verdict = agent_signature.judge(InstallFacts((item,), ()), unproven, KEYS, POLICY, NOW)
+    assert (verdict.status.value, verdict.reason) == ("unknown", reason)
+    assert [fix in item.command for item in verdict.fixes] == ([True] if fix else [])
+
+
+def test_rpm_fix_is_not_offered_for_a_deb() -> None:
+    bad = signed(outcome=SignatureOutcome.BAD)
+    deb = replace(
+        PACKAGE, channel=Channel.DEB, label="amazon-ssm-agent_3.3.1.0-1_i386", signature=bad
+    )
+    verdict = agent_signature.judge(NOTHING, facts(deb), KEYS, POLICY, NOW)
+    assert "/3.3.1.0/debian_386/amazon-ssm-agent.deb" in verdict.fixes[0].command
+    hand = replace(deb, channel=Channel.BY_HAND)
+    assert agent_signature.judge(NOTHING, facts(hand), KEYS, POLICY, NOW).fixes
+
+
+def test_a_refused_offer_beside_a_good_one_warns() -> None:
+    found = replace(facts(PACKAGE), refused=("/srv/x.deb: bad",), notes=("set aside",))
+    verdict = agent_signature.judge(InstallFacts((RPM,), ()), found, KEYS, POLICY, NOW)
+    assert (verdict.status.value, verdict.reason) == ("warn", "offer-refused")
+    assert any(item.name == "notes" for item in verdict.evidence)

@@ -79,8 +79,9 @@ def test_days_behind(ages: dict[str, int], expected: tuple[str, str]) -> None:
     assert outcome(judge(installed(OLD), offer(ages=ages), POLICY, NOW)) == expected
 
 
-@pytest.mark.parametrize("version", [NEW, "4.0.3.1", "5.0.0.0"])
-@pytest.mark.parametrize("manifest", [True, False])
+@pytest.mark.parametrize(
+    ("version", "manifest"), [(NEW, True), (NEW, False), ("4.0.3.1", True), ("5.0.0.0", True)]
+)
 def test_the_offered_version_or_newer_is_ok_without_any_day(
     version: str,
     manifest: bool,  # noqa: FBT001 - a table
@@ -89,6 +90,11 @@ def test_the_offered_version_or_newer_is_ok_without_any_day(
     assert outcome(verdict) == ("ok", "ok")
     assert ("newer than" in verdict.message) is (version != NEW)
     assert told(verdict, "offered_version") == NEW
+
+
+def test_a_newer_version_may_have_been_withdrawn_where_the_manifest_is_not_read() -> None:
+    verdict = judge(installed("5.0.0.0"), offer(manifest=False), POLICY, NOW)
+    assert outcome(verdict) == ("unknown", "manifest-not-read")
 
 
 def test_compares_numbers_not_texts() -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
-from nodecheck.checks.clock_offset import EXPLANATION, QUESTION, human, judge
+from nodecheck.checks.clock_offset import EXPLANATION, QUESTION, judge
+from nodecheck.checks.clock_words import human
 from nodecheck.model.clock import (
     ClockFacts,
     ClockPair,
@@ -19,7 +21,9 @@ from nodecheck.model.clock import (
     SourceFailure,
     SourceReading,
 )
-from nodecheck.model.moment import CorrectedTime
+from nodecheck.model.known_past import KnownPast, built, newest
+from nodecheck.model.moment import CorrectedTime, instant
+from nodecheck.model.skew import SkewFacts, SkewRefusal
 from nodecheck.model.verdict import Status, Verdict
 
 POLICY = ClockPolicy(tolerance_s=300, warn_s=60)
@@ -84,7 +88,7 @@ def test_the_line_names_who_agrees_and_who_is_not_believed() -> None:
     )
     assert judge(seen, POLICY).message == (
         "0.4 ms slow ± 0.3 ms (ntp1, ntp2 and 1 more; ssm agrees; not believed: liar),"
-        " AWS refuses beyond 300 s"
+        " AWS refuses beyond 300 s, headroom 299 s"
     )
 
 
@@ -106,14 +110,31 @@ def test_evidence_has_numbers_sources_and_ignored_replies() -> None:
     assert len(names) == len(set(names))
 
 
-def test_no_source_names_each_and_why() -> None:
-    failures = tuple(
-        SourceFailure(name, "", "no-answer", f"silent {name}") for name in ("a", "b", "c", "d", "e")
+def test_no_source_is_one_sentence_and_a_finding_for_each() -> None:
+    failures = (
+        SourceFailure("a", "", "name-not-found", "Name or service not known"),
+        SourceFailure("b", "10.0.0.1", "no-answer", "no answer"),
+        SourceFailure("b", "10.0.0.2", "no-answer", "no answer"),
+        SourceFailure("10.0.0.3", "10.0.0.3", "kiss-deny", "kiss-o'-death DENY"),
     )
     verdict = judge(replace(NOTHING, failures=failures), POLICY)
-    assert (verdict.status, verdict.reason) == (Status.UNKNOWN, "no-source")
-    assert verdict.message.endswith("c: silent c; d: silent d; and 1 more")
-    assert len(value(verdict, "failed_sources")) == 5  # type: ignore[arg-type]
+    assert verdict.status is Status.UNKNOWN
+    assert [(item.reason, item.message) for item in verdict.findings] == [
+        ("no-source", "clock not measured: none of 3 time sources answered"),
+        ("name-not-found", "a: Name or service not known"),
+        ("no-answer", "b (10.0.0.1, 10.0.0.2): no answer"),
+        ("kiss-deny", "10.0.0.3: kiss-o'-death DENY"),
+    ]
+    assert len(value(verdict, "failed_sources")) == 3  # type: ignore[arg-type]
+    one = judge(replace(NOTHING, failures=failures[:1]), POLICY)
+    assert one.findings[0].message == "clock not measured: none of 1 time source answered"
+
+
+def test_many_silent_sources_are_counted() -> None:
+    failures = tuple(SourceFailure(str(n), "", "no-answer", "no answer") for n in range(20))
+    verdict = judge(replace(NOTHING, failures=failures), POLICY)
+    assert len(verdict.findings) == 10
+    assert verdict.findings[-1].message == "and 12 more"
 
 
 def test_ntp_sources_that_disagree_without_an_endpoint() -> None:
@@ -131,6 +152,77 @@ def test_sources_that_disagree_are_told_with_their_claims() -> None:
     assert (verdict.status, verdict.reason) == (Status.UNKNOWN, "sources-disagree")
     assert "ntp2 16 min 40 s fast" in verdict.message
     assert "ssm" in verdict.message
+
+
+PAST = KnownPast(instant(0) + timedelta(seconds=1_000_000), "nodecheck was built")
+
+
+@pytest.mark.parametrize(
+    ("behind_s", "status"),
+    [
+        (1_000_000, Status.CRIT),
+        (300.001, Status.CRIT),
+        (300, Status.UNKNOWN),
+        (1, Status.UNKNOWN),
+        (-1_000_000_000, Status.UNKNOWN),
+    ],
+)
+@pytest.mark.parametrize("readings", [(), (READING,)])
+def test_a_clock_before_the_known_past(
+    behind_s: float, status: Status, readings: tuple[SourceReading, ...]
+) -> None:
+    now = ClockPair(int((1_000_000 - behind_s) * 1e9), 0)
+    verdict = judge(replace(NOTHING, now=now, readings=readings), POLICY, PAST)
+    assert verdict.status is status
+    assert (verdict.reason == "before-known-past") is (status is Status.CRIT)
+    assert bool(verdict.fixes) is (status is Status.CRIT)
+    assert value(verdict, "known_past") == PAST.at.isoformat()
+
+
+def test_the_known_past_in_words() -> None:
+    verdict = judge(NOTHING, POLICY, PAST)
+    assert verdict.findings[0].message == (
+        "clock says 1970-01-01 00:00 UTC, but nodecheck was built on 1970-01-12 13:46:"
+        " at least 11 d 13 h slow, AWS refuses beyond 300 s"
+    )
+    assert [item.reason for item in verdict.findings] == ["before-known-past", "no-source"]
+
+
+def test_a_measured_clock_is_not_judged_by_the_past() -> None:
+    assert judge(facts(1, 0.5), POLICY, PAST).status is Status.OK
+
+
+def test_the_newest_of_what_is_known() -> None:
+    older = KnownPast(PAST.at - timedelta(1), "older")
+    assert newest((older, PAST, older)) == PAST
+    assert newest(()) is None
+    assert built(0).at.year == 2026
+    assert built(1_800_000_000).at == instant(1_800_000_000 * 10**9)
+    with pytest.raises(ValueError, match="not an instant"):
+        KnownPast(PAST.at.replace(tzinfo=None), "naive")
+
+
+def test_limits_and_what_the_logs_say_are_evidence() -> None:
+    refused = SkewRefusal(300, PAST.at, is_slow=True)
+    seen = SkewFacts(refused, 900, "2026-11-23 12:48:55", "errors.log")
+    verdict = judge(facts(1, 0.5), POLICY, None, seen)
+    assert value(verdict, "tolerance_s") == 300
+    assert value(verdict, "s3_headroom_s") == 898.5
+    assert value(verdict, "refused_at") == PAST.at.isoformat()
+    assert value(verdict, "newest_agent_log_line") == "2026-11-23 12:48:55"
+
+
+def test_how_the_date_was_read_is_evidence() -> None:
+    date = replace(DATE, requests=9, via="squid:3128")
+    verdict = judge(replace(facts(1, 0.5), date=date), POLICY)
+    sources = value(verdict, "sources")
+    assert isinstance(sources, tuple)
+    assert "Date, TLS verified, 9 requests, through the proxy squid:3128" in sources[-1]
+
+
+@pytest.mark.parametrize(("offset_s", "left"), [(0.001, 298), (-61, 238), (298.4, 0)])
+def test_the_headroom_is_printed_rounded_down(offset_s: float, left: int) -> None:
+    assert judge(facts(offset_s, 1), POLICY).message.endswith(f"headroom {left} s")
 
 
 @pytest.mark.parametrize("discipline", list(Discipline))

@@ -18,7 +18,7 @@ from nodecheck.model.clock import (
     SourceReading,
 )
 from nodecheck.model.errors import ProbeError
-from nodecheck.model.selection import agree, combine
+from nodecheck.model.selection import agree, combine, is_narrow
 
 SECOND = 1_000_000_000
 NOW = ClockPair(wall_ns=1_700_000_000 * SECOND, monotonic_ns=5 * SECOND)
@@ -136,6 +136,21 @@ def test_an_endpoint_without_tls_is_one_vote_of_many() -> None:
 @pytest.mark.parametrize("offset_s", [20_000_000, -20_000_000])
 def test_a_certificate_invalid_at_ntp_time_makes_nobody_believed(offset_s: float) -> None:
     assert join(says("a", offset_s), date=dated(0.0)).estimate is None
+
+
+@pytest.mark.parametrize(
+    ("offsets", "is_one_request_enough"),
+    [((0,), True), ((0, 0, 900), True), ((), False), ((0, 900), False), ((900,), False)],
+)
+def test_when_one_request_to_the_endpoint_is_enough(
+    offsets: tuple[float, ...], *, is_one_request_enough: bool
+) -> None:
+    readings = tuple(says(str(index), offset) for index, offset in enumerate(offsets))
+    assert is_narrow(NtpFacts(readings), dated(0), NOW.monotonic_ns) is is_one_request_enough
+
+
+def test_where_ntp_failed_one_request_is_not_enough() -> None:
+    assert not is_narrow(ProbeError("no server"), dated(0), NOW.monotonic_ns)
 
 
 def test_failures_of_both_probes_are_kept() -> None:

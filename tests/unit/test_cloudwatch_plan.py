@@ -35,7 +35,7 @@ def test_a_dry_run_shows_the_exact_payload_the_rights_and_the_price() -> None:
         "Action": ["logs:PutLogEvents", "logs:CreateLogStream"],
         "Resource": "arn:aws:logs:eu-central-1:123456789012:log-group:/nodecheck:log-stream:*",
     }
-    assert re.findall(r"([\d,]+) nodes: ([\d,.]+) USD", text) == [
+    assert re.findall(r"([\d,]+) nodes?: +([\d,.]+) USD", text) == [
         ("1", "4.20"),
         ("1,000", "9.42"),
         ("100,000", "110.28"),

@@ -19,10 +19,12 @@ PACKAGE: Final = Path(__file__).parents[2] / "nodecheck"
 
 FOLDERS: Final = {"model", "trust", "host", "checks", "probes", "aws", "sinks"}
 
-# Single modules: plan, policies and probing belong to the catalogue; looking, judging and outlets
-# to run; arguments, manual, running and telling to cli.
-RUN: Final = {"plan", "policies", "probing", "catalogue", "looking", "judging", "outlets", "run"}
-CLI: Final = {"arguments", "manual", "running", "telling", "settings"}
+# Single modules beside the rooms, each with a row below: what wires looks, judgements, the run and
+# the command line.
+LOOKS: Final = {"plan", "found", "clock_looks", "agent_looks", "probing"}
+JUDGES: Final = {"policies", "clock_judges", "agent_judges", "catalogue"}
+RUN: Final = LOOKS | JUDGES | {"looking", "judging", "outlets", "delivering", "run"}
+CLI: Final = {"arguments", "manual", "running", "telling", "settings", "settings_file", "flags"}
 MAY_IMPORT: Final = {
     "model": {"model"},
     "trust": {"trust", "model"},
@@ -33,11 +35,18 @@ MAY_IMPORT: Final = {
     "sinks": {"sinks", "aws", "host", "model"},
     "plan": {"host", "model"},
     "policies": {"model"},
-    "probing": {"plan", "policies", "checks", "probes", "trust", "model"},  # the ring is a fact
-    "catalogue": {"plan", "policies", "checks", "trust", "model"},
+    "found": {"plan", "model"},
+    # The key ring is a fact; a survey of facts is made by a check.
+    "clock_looks": {"plan", "found", "probes", "model"},
+    "agent_looks": {"plan", "found", "policies", "checks", "probes", "trust", "model"},
+    "probing": {"plan", "clock_looks", "agent_looks", "probes", "model"},
+    "clock_judges": {"plan", "policies", "checks", "commit", "model"},
+    "agent_judges": {"plan", "policies", "checks", "trust", "model"},
+    "catalogue": {"plan", "clock_judges", "agent_judges", "checks", "trust", "model"},
     "looking": {"plan", "host", "model"},
     "judging": {"plan", "looking", "host", "model"},
     "outlets": {"policies", "sinks", "host", "model"},
+    "delivering": {"looking", "outlets", "policies", "host", "model"},
     "run": {
         "plan",
         "probing",
@@ -49,8 +58,10 @@ MAY_IMPORT: Final = {
         "host",
         "model",
     },
-    "settings": {"aws", "host", "model"},
+    "settings": {"settings_file", "aws", "host", "model"},
+    "settings_file": {"host", "model"},
     "arguments": {"model"},
+    "flags": {"catalogue", "model"},
     "manual": FOLDERS | RUN | CLI,
     "running": FOLDERS | RUN | CLI,
     "telling": FOLDERS | RUN | CLI,
@@ -63,7 +74,11 @@ FOR_ALL: Final = {"", "commit"}
 
 # Rooms of pure values and pure functions: no third party, and of the standard library these only.
 PURE: Final = {"model", "checks"}
-VALUES: Final = {"datetime", "decimal", "fractions", "ipaddress", "math", "re", "string", "struct"}
+# posixpath: of it only what takes paths apart.
+VALUES: Final = {"datetime", "decimal", "fractions", "ipaddress", "math", "posixpath", "re"} | {
+    "string",
+    "struct",
+}
 LANGUAGE: Final = {"__future__", "collections", "dataclasses", "enum", "functools", "itertools"}
 VALUE_MODULES: Final = VALUES | LANGUAGE | {"types", "typing"}
 

@@ -77,7 +77,7 @@ def test_a_hanging_probe_is_unknown_and_does_not_hold_up_the_rest() -> None:
     outcomes = look(probes).outcomes
     assert time.monotonic() - begun < 1
     assert outcomes.get(Second) == Second(1)
-    with pytest.raises(ProbeError, match="no answer in time") as caught:
+    with pytest.raises(ProbeError, match=r"first: no answer within 0\.2 s") as caught:
         outcomes.get(First)
     assert caught.value.reason == "timeout"
 
@@ -170,12 +170,30 @@ def test_offline_skips_what_only_the_network_can_answer() -> None:
     assert (verdict.status, verdict.skip_reason) == (Status.SKIP, SkipReason.OFFLINE)
 
 
+@pytest.mark.parametrize(
+    ("judge_it", "status"),
+    [
+        (lambda _: bad("a.b"), Status.CRIT),
+        (raising(KeyError("bug")), Status.UNKNOWN),
+        (raising(ProbeError("not seen")), Status.SKIP),
+    ],
+)
+def test_offline_the_node_itself_may_prove_the_worst(
+    judge_it: Callable[[Bench], Verdict], status: Status
+) -> None:
+    settings = Settings({**DEFAULTS.values, "run.offline": True}, DEFAULTS.origins)
+    verdict, _ = judge(check(judge_it, only_online=True), Outcomes(), settings, None)
+    assert verdict.status is status
+
+
 def test_a_finding_is_linked_to_its_cause_and_only_to_that() -> None:
-    causes = (Cause("a.root", ("broken",), ("a.leaf",)),)
+    causes = (Cause("a.root", ("broken",), ("a.leaf",), ("broken",)),)
     linked = link((bad("a.root"), bad("a.leaf"), bad("a.other")), causes)
     assert [verdict.caused_by for verdict in linked] == [None, "a.root", None]
     calm = link((bad("a.root", "else"), bad("a.leaf")), causes)
     assert [verdict.caused_by for verdict in calm] == [None, None]
+    other = link((bad("a.root"), bad("a.leaf", "else")), causes)
+    assert [verdict.caused_by for verdict in other] == [None, None]
     healthy = link((bad("a.root"), ok("a.leaf")), causes)
     assert healthy[1].caused_by is None
 

@@ -76,11 +76,11 @@ def test_all_mistakes_are_told_at_once_with_file_and_key() -> None:
         f"{DEFAULT_FILE}: loose: unknown key",
         f"{DEFAULT_FILE}: clock.tolerance_s: expected a number of seconds, without a unit",
         f"{DEFAULT_FILE}: clock.warn_s: expected a number of seconds, 0 or more, not -1",
-        f"{DEFAULT_FILE}: clock.endpoint: not a valid value: 'ftp://x'",
+        f"{DEFAULT_FILE}: clock.endpoint: expected a URL such as https://host/path, not 'ftp://x'",
         f"{DEFAULT_FILE}: clock.servers: expected a list of texts, not 'one'",
         f"{DEFAULT_FILE}: clock.tolerance: unknown key; did you mean clock.tolerance_s?",
         f"{DEFAULT_FILE}: agent.max_age_days: expected a whole number of days, not 30.5",
-        f"{DEFAULT_FILE}: agent.min_version: not a valid value: '3.3'",
+        f"{DEFAULT_FILE}: agent.min_version: expected four numbers such as 3.3.1345.0, not '3.3'",
         f"{DEFAULT_FILE}: run.offline: expected true or false, not 1",
         f"{DEFAULT_FILE}: run.fail_on: expected one of warn, unknown, crit, never, not 'ok'",
         f"{DEFAULT_FILE}: run.deadline_s: expected a number of seconds, 1 to 3600, not nan",
@@ -116,7 +116,7 @@ def test_a_named_file_must_be_there_the_default_one_need_not() -> None:
 def test_root_refuses_a_file_that_others_can_write(mode: int, uid: int) -> None:
     state = file_state(DEFAULT_FILE, kind=FileKind.FILE, mode=mode, uid=uid)
     files = FakeFiles({DEFAULT_FILE: b""}, {DEFAULT_FILE: state})
-    with pytest.raises(ConfigError, match="others can write it"):
+    with pytest.raises(ConfigError, match="root does not believe it, because others can write"):
         load(fake_host(files), CHECKS)
     load(fake_host(files, privileged=False), CHECKS)
 
@@ -129,6 +129,65 @@ def test_limits_in_the_wrong_order_are_an_error() -> None:
 def test_a_key_that_no_check_uses_is_told() -> None:
     host = fake_host(environment={"NODECHECK_NODE_EXPECTED_ACCOUNT": "123456789012"})
     assert load(host, CHECKS).unused == ("node.expected_account",)
+
+
+def test_root_does_not_believe_what_a_link_or_a_folder_lets_others_write() -> None:
+    target = file_state("/srv/x.toml", mode=0o666)
+    link = file_state(DEFAULT_FILE, kind=FileKind.LINK, target="/srv/x.toml")
+    files = FakeFiles({DEFAULT_FILE: b""}, {DEFAULT_FILE: link, "/srv/x.toml": target})
+    with pytest.raises(ConfigError, match=r"others can write /srv/x\.toml"):
+        load(fake_host(files), CHECKS)
+    folder = file_state("/etc/nodecheck", kind=FileKind.FOLDER, mode=0o777)
+    files = FakeFiles({DEFAULT_FILE: b""}, {"/etc/nodecheck": folder})
+    with pytest.raises(ConfigError, match="others can write /etc/nodecheck "):
+        load(fake_host(files), CHECKS)
+    sticky = file_state("/etc/nodecheck", kind=FileKind.FOLDER, mode=0o1777)
+    load(fake_host(FakeFiles({DEFAULT_FILE: b""}, {"/etc/nodecheck": sticky})), CHECKS)
+
+
+def test_key_files_must_be_there_and_be_roots() -> None:
+    environment = {"NODECHECK_TRUST_KEYS": "/etc/key.asc"}
+    with pytest.raises(ConfigError, match=r"trust.keys: /etc/key.asc: there is no such file"):
+        load(fake_host(environment=environment), CHECKS)
+    files = FakeFiles(
+        {"/etc/key.asc": b""}, {"/etc/key.asc": file_state("/etc/key.asc", mode=0o666)}
+    )
+    with pytest.raises(ConfigError, match=r"trust.keys: .*others can write /etc/key.asc"):
+        load(fake_host(files, environment=environment), CHECKS)
+    load(fake_host(FakeFiles({"/etc/key.asc": b""}), environment=environment), CHECKS)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("TRUST_DISTRUST", "A" * 40 + "@2026-13-45"),
+        ("TRUST_DISTRUST", "A" * 39),
+        ("AGENT_MIN_VERSION", "\N{ARABIC-INDIC DIGIT THREE}.3.1.1"),
+        ("AGENT_MIN_VERSION", "1" * 5000 + ".3.1.1"),
+        ("AGENT_MAX_AGE_DAYS", "1" * 400),
+        ("AGENT_CRIT_AGE_DAYS", "99999"),
+        ("NODE_REGION", "eu-west-\N{ARABIC-INDIC DIGIT ONE}"),
+        ("REPORT_NAMESPACE", "AWS/EC2"),
+        ("STATE_DIR", "relative"),
+        ("CLOCK_ENDPOINT", "https://a b"),
+    ],
+)
+def test_what_would_break_later_is_refused_at_once(variable: str, value: str) -> None:
+    with pytest.raises(ConfigError, match=f"NODECHECK_{variable}: expected"):
+        load(fake_host(environment={f"NODECHECK_{variable}": value}), CHECKS)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"\xef\xbb\xbf[run]\n", "byte order mark"),
+        (b"[run]\noffline = '\xff'\n", "not UTF-8 text .at line 2."),
+        (b"run = 5\n", r"run: expected a table \[run\]"),
+    ],
+)
+def test_odd_files_are_named(content: bytes, words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        load(fake_host(FakeFiles({DEFAULT_FILE: content})), CHECKS)
 
 
 def test_waivers_are_read_and_checked() -> None:
@@ -144,6 +203,9 @@ def test_waivers_are_read_and_checked() -> None:
         + good.replace('"lab"', '" "')
     )
     assert [problem.split(": ")[1] for problem in found] == [f"waivers[{i}]" for i in (1, 2, 3, 4)]
+    wrong = good.replace("clock.offset", "clock").replace("2027-01-31", "9999-99-99")
+    assert len(problems(wrong)) == 2
+    assert len(problems(good.replace('"lab"', '["a"]'))) == 1
 
 
 @pytest.mark.parametrize("text", ["169.254.169.123", "[fd00:ec2::123]:1230", "fd00::1", "a.b:123"])

@@ -1,0 +1,121 @@
+"""What the checks of the agent get to judge, out of all that the probes found."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from nodecheck import policies
+from nodecheck.checks import (
+    agent_files,
+    agent_running,
+    agent_signature,
+    agent_signing_key,
+    agent_snap_signature,
+    agent_version,
+)
+from nodecheck.checks.update_window import temper
+from nodecheck.model.agent import Channel
+from nodecheck.model.history import History
+from nodecheck.model.install import InstallSurvey, RunningFacts
+from nodecheck.model.offer import ReleaseFacts
+from nodecheck.model.package import PackageFacts
+from nodecheck.model.snap import SnapProofs
+from nodecheck.model.trust import FileFacts
+from nodecheck.model.update_window import UpdateWindow
+from nodecheck.trust.key_ring import KeyRing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from nodecheck.model.verdict import Verdict
+    from nodecheck.plan import Bench
+
+
+def judge_version(bench: Bench) -> Verdict:
+    """Return the verdict of this check on what the probes found."""
+    offline = bench.settings.switch("run.offline")
+    return agent_version.judge(
+        bench.outcomes.get(InstallSurvey),
+        None if offline else bench.outcomes.outcome(ReleaseFacts),
+        policies.version(bench.settings),
+        bench.now,
+    )
+
+
+def judge_signature(bench: Bench) -> Verdict:
+    """Return the verdict of this check on what the probes found."""
+    install = bench.outcomes.get(InstallSurvey)
+    if install.installations and not install.unobserved and _is_snap(install):
+        snaps = bench.outcomes.get(SnapProofs)
+        return agent_snap_signature.judge(snaps, policies.snaps(bench.settings), bench.now)
+    return agent_signature.judge(
+        bench.outcomes.get(InstallSurvey),
+        bench.outcomes.get(PackageFacts),
+        bench.outcomes.get(KeyRing).facts,
+        policies.trust(bench.settings),
+        bench.now,
+    )
+
+
+def judge_files(bench: Bench) -> Verdict:
+    """Return the verdict of this check on what the probes found."""
+    found = bench.outcomes
+    found.get(KeyRing)  # without it nothing is proven
+    return agent_files.judge(
+        found.get(InstallSurvey), found.get(PackageFacts), found.get(FileFacts)
+    )
+
+
+def judge_running(bench: Bench) -> Verdict:
+    """Return the verdict of this check on what the probes found."""
+    found = bench.outcomes
+    install, snaps = found.get(InstallSurvey), found.outcome(SnapProofs)
+    facts = found.outcome(PackageFacts)
+    signed = _signed_digests(facts) if isinstance(facts, PackageFacts) else None
+    if _is_snap(install) and isinstance(snaps, SnapProofs):
+        signed = agent_snap_signature.signed_programs(snaps, policies.snaps(bench.settings))
+    history = found.outcome(History)
+    return agent_running.judge(
+        install,
+        found.get(RunningFacts),
+        signed,
+        history if isinstance(history, History) else History(),
+    )
+
+
+def _is_snap(install: InstallSurvey) -> bool:
+    """Tell whether every installed agent is a snap."""
+    return all(item.channel is Channel.SNAP for item in install.installations)
+
+
+def _signed_digests(facts: PackageFacts) -> Mapping[str, str] | None:
+    """Return the SHA-256 of each signed file, if the signature of every package is proven."""
+    if not facts.packages or not all(package.proven for package in facts.packages):
+        return None
+    return {
+        file.path: file.digest
+        for package in facts.packages
+        for file in package.files
+        if file.algorithm == "sha256" and file.digest
+    }
+
+
+def tempered(judge: Callable[[Bench], Verdict]) -> Callable[[Bench], Verdict]:
+    """Return a judgement that keeps back what is bad while the agent is being updated."""
+
+    def judge_with_care(bench: Bench) -> Verdict:
+        window = bench.outcomes.outcome(UpdateWindow)
+        verdict = judge(bench)
+        return temper(verdict, window) if isinstance(window, UpdateWindow) else verdict
+
+    return judge_with_care
+
+
+def judge_key(bench: Bench) -> Verdict:
+    """Return the verdict of this check on what the probes found."""
+    return agent_signing_key.judge(
+        bench.outcomes.get(InstallSurvey),
+        bench.outcomes.get(KeyRing).facts,
+        policies.trust(bench.settings),
+        bench.now,
+    )

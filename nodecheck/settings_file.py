@@ -1,0 +1,69 @@
+"""Read the settings file, if it can be believed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from nodecheck.model.errors import ProbeError
+from nodecheck.model.node import FileKind
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from nodecheck.host.door import Host
+
+FILE_LIMIT_BYTES: Final = 64 * 1024
+
+
+def read_file(host: Host, path: str) -> Mapping[str, object]:
+    """Return the tables of a settings file.
+
+    Raises:
+        ProbeError: it cannot be read or believed, or is not TOML; ``Absent`` if it is not there.
+    """
+    import tomllib
+
+    refuse_writable(host, path)
+    content = host.files.read(path, FILE_LIMIT_BYTES, follow=True)
+    try:
+        text = content.decode()
+    except UnicodeDecodeError as exc:
+        line = content.count(b"\n", 0, exc.start) + 1
+        msg = f"{path}: not UTF-8 text (at line {line})"
+        raise ProbeError(msg) from exc
+    if text.startswith("\ufeff"):
+        msg = f"{path}: begins with a byte order mark; save it as UTF-8 without one"
+        raise ProbeError(msg)
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as exc:
+        msg = f"{path}: not valid TOML: {exc}"
+        raise ProbeError(msg) from exc
+
+
+def refuse_writable(host: Host, path: str) -> None:
+    """Make sure that nobody but root can write what root is about to believe.
+
+    Links are followed; the file and every folder above it count, but for folders with a sticky bit.
+
+    Raises:
+        ProbeError: somebody else can; the message says how to mend it.
+    """
+    real = host.files.resolve(path)
+    if host.files.state(real).kind is not FileKind.FILE:
+        msg = f"{path}: not a regular file"
+        raise ProbeError(msg)
+    place = real
+    while host.privileged and place:
+        state = host.files.state(place)
+        writable = state.mode & 0o022 and not (
+            state.kind is FileKind.FOLDER and state.mode & 0o1000
+        )
+        if writable or state.uid != 0:
+            msg = (
+                f"{path}: root does not believe it, because others can write {place} (owner "
+                f"{state.uid}, mode {state.mode:04o}); mend with: chown root {place} && "
+                f"chmod go-w {place}"
+            )
+            raise ProbeError(msg)
+        place = place.rpartition("/")[0]

@@ -1,0 +1,143 @@
+"""A real squashfs on a real loop device, as snapd mounts it, and what can be wrong with it.
+
+    python -m tests.snap_cases
+
+Prints one JSON object: verdict of agent.signature and of agent.running for each case. Runs as root
+in a root file system of its own (``tests/integration/test_snap_mount.py``).
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from nodecheck.checks import agent_running, agent_snap_signature
+from nodecheck.host.here import this_host
+from nodecheck.model.agent import InstallFacts
+from nodecheck.model.snap import SnapPin, SnapPolicy
+from nodecheck.probes import agent_process, agent_snap, agent_snap_proof
+from tests.snap_maker import FOLDER, PUBLISHER, SNAP_ID, Store, root_text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+BLOB = Path("/var/lib/snapd/snaps/amazon-ssm-agent_7993.snap")
+MOUNT = Path("/snap/amazon-ssm-agent/7993")
+CORE = MOUNT / "amazon-ssm-agent"
+YAML = "name: amazon-ssm-agent\nversion: 3.3.200.0\n"
+POLICY = SnapPolicy((SnapPin(SNAP_ID, PUBLISHER),))
+
+
+def run(*words: str | Path) -> None:
+    subprocess.run([str(word) for word in words], check=True, stdout=subprocess.DEVNULL)
+
+
+def build(target: Path, tail: bytes) -> None:
+    tree = target.with_suffix(".tree")
+    (tree / "meta").mkdir(parents=True)
+    (tree / "meta/snap.yaml").write_text(YAML)
+    (tree / CORE.name).write_bytes(Path("/bin/sleep").read_bytes() + tail)
+    (tree / CORE.name).chmod(0o755)
+    run("mksquashfs", tree, target, "-noappend", "-no-progress", "-quiet", "-comp", "xz")
+    target.chmod(0o600)
+
+
+def install() -> None:
+    """Make the blob, its assertions and the mount point."""
+    BLOB.parent.mkdir(parents=True)
+    MOUNT.mkdir(parents=True)
+    (MOUNT.parent / "current").symlink_to("7993")
+    build(BLOB, b"genuine")
+    build(Path("/evil.snap"), b"evil")
+    for path, data in Store(BLOB.read_bytes()).files().items():
+        Path(path).parent.mkdir(parents=True)
+        Path(path).write_bytes(data)
+    assert Path(FOLDER).is_dir()
+
+
+def mount(blob: Path = BLOB) -> None:
+    run("mount", "-t", "squashfs", "-o", "ro,loop", blob, MOUNT)
+
+
+def flip() -> None:
+    data = bytearray(BLOB.read_bytes())
+    data[8] ^= 1  # the time at which it was made: it mounts all the same
+    BLOB.write_bytes(data)
+    mount()
+
+
+def replace() -> None:
+    mount()
+    shutil.copy(BLOB, "/copy.snap")
+    shutil.move("/copy.snap", BLOB.with_name("new"))
+    BLOB.with_name("new").rename(BLOB)
+
+
+def cover() -> None:
+    mount()
+    shutil.copytree(MOUNT, "/tree")
+    run("mount", "--bind", "/tree", MOUNT)
+
+
+def cover_program() -> None:
+    mount()
+    shutil.copy(CORE, "/program")
+    run("mount", "--bind", "/program", CORE)
+
+
+def unpack() -> None:
+    mount()
+    shutil.copytree(MOUNT, "/plain")
+    run("umount", MOUNT)
+    shutil.copytree("/plain", MOUNT, dirs_exist_ok=True)
+
+
+CASES: dict[str, Callable[[], None]] = {
+    "genuine": mount,
+    "flipped byte": flip,
+    "another blob": lambda: mount(Path("/evil.snap")),
+    "blob replaced": replace,
+    "covered by a folder": cover,
+    "program covered": cover_program,
+    "plain folder": unpack,
+}
+
+
+def look() -> dict[str, object]:
+    host = this_host()
+    with subprocess.Popen([CORE, "300"]) as process:
+        time.sleep(0.05)
+        snaps = agent_snap.look(host.files)
+        proofs = agent_snap_proof.look(host.files, snaps, (root_text(),))
+        running = agent_process.look(host, (str(CORE),))
+        process.kill()
+    signed = agent_snap_signature.signed_programs(proofs, POLICY)
+    verdict = agent_snap_signature.judge(proofs, POLICY, None)
+    run_verdict = agent_running.judge(InstallFacts(snaps.installations, ()), running, signed)
+    (proof,) = proofs.proofs
+    return {
+        "signature": f"{verdict.status.value} {verdict.reason}",
+        "message": verdict.message,
+        "running": f"{run_verdict.status.value} {run_verdict.reason}",
+        "on_device": [item.device == proof.mount.device for item in running.processes],
+        "unpinned": agent_snap_signature.judge(proofs, SnapPolicy(), None).reason,
+    }
+
+
+if __name__ == "__main__":
+    install()
+    genuine = BLOB.read_bytes()
+    found = {}
+    for name, prepare in CASES.items():
+        prepare()
+        found[name] = look()
+        for _ in range(2):
+            subprocess.run(["umount", "-q", CORE], check=False, stderr=subprocess.DEVNULL)
+            subprocess.run(["umount", "-q", MOUNT], check=False, stderr=subprocess.DEVNULL)
+        BLOB.write_bytes(genuine)
+    sys.stdout.write(json.dumps(found) + "\n")
