@@ -172,7 +172,7 @@ EDITED = revision(BLOB).replace(b"snap-revision: 7993", b"snap-revision: 7994")
             },
             "is not",
         ),
-        ({REVISION: revision(BLOB).replace(b"AcL", b"AcM", 1)}, "packet"),
+        ({REVISION: revision(BLOB).replace(b"\n\nAcL", b"\n\nAUL", 1)}, "packet"),
         ({DECLARATION: declaration(snap_id="c" * 32)}, "another snap"),
         ({DECLARATION: declaration(series="18")}, "another snap"),
         ({DECLARATION: revision(BLOB)}, "expected snap-declaration"),
