@@ -22,7 +22,7 @@ from nodecheck.checks.clock_evidence import (
     source_evidence,
 )
 from nodecheck.checks.clock_words import claim, describe, failures_by_source, human
-from nodecheck.model.clock import Discipline
+from nodecheck.model.clock import NO_REGION, Discipline
 from nodecheck.model.moment import instant
 from nodecheck.model.skew import SkewFacts
 from nodecheck.model.verdict import Finding, Fix, Status, Verdict
@@ -192,7 +192,7 @@ def _unproven(facts: ClockFacts) -> tuple[Finding, ...]:
 
 
 def _unanswered(facts: ClockFacts) -> tuple[Finding, ...]:
-    count = len({item.name for item in facts.failures})
+    count = len({item.name for item in facts.failures if item.reason != NO_REGION})
     text = "clock not measured: no time source is known"
     if count:
         plural = "" if count == 1 else "s"

@@ -6,6 +6,8 @@ import math
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from nodecheck.model.clock import ENDPOINT, NO_REGION
+
 if TYPE_CHECKING:
     from nodecheck.model.clock import (
         ClockFacts,
@@ -36,6 +38,10 @@ def describe(facts: ClockFacts, estimate: Estimate) -> str:
         who = f"{who}; {date} agrees" if who else f"Date of {date}"
     if facts.falsetickers:
         who += f"; not believed: {', '.join(facts.falsetickers)}"
+    for failure in facts.failures:
+        if failure.name == ENDPOINT:
+            is_unknown = failure.reason == NO_REGION
+            who += f"; the SSM endpoint {'was not asked' if is_unknown else 'did not answer'}"
     return f"{amount} ({who})"
 
 

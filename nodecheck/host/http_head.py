@@ -149,7 +149,11 @@ class HeadConnection:
         if via is None:
             return self._connect(self._resolve(self._host, self._port, self._left_s()))
         self._via = f"{via.host}:{via.port}"
-        connection = self._connect(self._resolve(via.host, via.port, self._left_s()))
+        try:
+            connection = self._connect(self._resolve(via.host, via.port, self._left_s()))
+        except OSError as exc:
+            msg = f"proxy {self._via}: {exc.strerror or exc}"
+            raise ProbeError(msg, "proxy-unreachable") from exc
         try:
             self._tunnel(connection, via)
         except BaseException:

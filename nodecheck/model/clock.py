@@ -104,6 +104,11 @@ class SourceReading:
     ignored: tuple[tuple[str, int], ...] = ()
 
 
+ENDPOINT = "endpoint"
+NO_REGION = "no-region"
+"""The name of the endpoint among the sources that failed, and the reason where none is known."""
+
+
 @dataclass(frozen=True, slots=True)
 class SourceFailure:
     """A source that proves nothing: a stable reason code and a sentence."""

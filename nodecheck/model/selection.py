@@ -15,6 +15,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from nodecheck.model.clock import (
+    ENDPOINT,
     ClockFacts,
     ClockPair,
     DateReading,
@@ -85,7 +86,7 @@ def combine(
     else:
         readings, failures = tuple(_aged(item, now) for item in ntp.readings), ntp.failures
     if isinstance(date, ProbeError):
-        failures += (SourceFailure("endpoint", "", date.reason, str(date)),)
+        failures += (SourceFailure(ENDPOINT, "", date.reason, str(date)),)
         date = None
     if date is not None:
         age_ns = now.monotonic_ns - date.taken_ns

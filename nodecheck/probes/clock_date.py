@@ -66,7 +66,7 @@ def endpoint(url: str, region: str) -> str:
         ProbeError: neither URL nor Region is known (``no-region``).
     """
     if not url and not region:
-        msg = "the Region is not known: set node.region or AWS_REGION"
+        msg = "not asked: the Region is not known, set node.region or AWS_REGION"
         raise ProbeError(msg, "no-region")
     return url or ssm_endpoint(region)
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from nodecheck.host.local_clock import read_pair
-from nodecheck.model.errors import ProbeError
 from nodecheck.model.selection import combine
 
 if TYPE_CHECKING:
     from nodecheck.host.door import Host
     from nodecheck.model.clock import ClockFacts, DateReading, Discipline, NtpFacts
+    from nodecheck.model.errors import ProbeError
 
 
 def look(
@@ -19,6 +19,5 @@ def look(
     date: DateReading | ProbeError,
     discipline: Discipline,
 ) -> ClockFacts:
-    """Return the facts; without a Region there is no endpoint, which is no failure of one."""
-    asked = None if isinstance(date, ProbeError) and date.reason == "no-region" else date
-    return combine(ntp, asked, read_pair(host.clock), discipline)
+    """Return the facts, which name every source that did not help."""
+    return combine(ntp, date, read_pair(host.clock), discipline)

@@ -364,6 +364,11 @@ def test_a_hanging_probe_does_not_stop_the_report(case: Case) -> None:
     assert judged.status("clock.offset") == "ok ok"
 
 
+def test_the_clock_alone_through_a_pipe_to_jq(case: Case) -> None:
+    done = case.shell(f"{case._executable} --only clock --format json | jq -r '.checks[].id'")
+    assert done.stdout.split() == ["clock.offset", "clock.discipline", "clock.forecast"]
+
+
 def test_under_systems_manager_the_report_fits(case: Case) -> None:
     case.environment["AWS_SSM_INSTANCE_ID"] = "i-0123456789abcdef0"
     judged = case.judge(before=FLIP)

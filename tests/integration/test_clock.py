@@ -265,3 +265,11 @@ def test_the_node_is_no_proof_of_its_own_clock() -> None:
         (failure,) = clock_ntp.measure(host, (replace(named, is_found=True),)).failures
         assert failure.reason == "own-address"
         assert clock_ntp.measure(host, (named,)).readings
+
+
+def test_a_proxy_that_does_not_answer_is_named() -> None:
+    host = network_host(environment={"HTTPS_PROXY": "http://user:secret@127.0.0.1:9"})
+    failures = measure(host, url="https://ssm.example.test/").failures
+    failure = next(item for item in failures if item.name == "endpoint")
+    assert failure.message == "proxy 127.0.0.1:9: Connection refused"
+    assert failure.reason == "proxy-unreachable"
