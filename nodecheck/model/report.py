@@ -123,7 +123,7 @@ class Report:
         if not problems:
             return self._without_problems()
         root = problems[0]
-        explained = [check.check_id for check in self.checks if check.caused_by == root.check_id]
+        explained = self._explained_by(root.check_id)
         parts = [root.message]
         if explained:
             parts.append("explains " + ", ".join(explained))
@@ -133,6 +133,19 @@ class Report:
         if self.losses:
             parts.insert(1, self.losses)
         return shorten("; ".join(parts), SUMMARY_LIMIT - 20)
+
+    def _explained_by(self, root: str) -> list[str]:
+        """Return the checks that a root explains, also through one another."""
+        found: list[str] = []
+        while True:
+            more = [
+                check.check_id
+                for check in self.checks
+                if check.caused_by in {root, *found} and check.check_id not in {root, *found}
+            ]
+            if not more:
+                return found
+            found += more
 
     def _without_problems(self) -> str:
         judged = sum(check.status is Status.OK for check in self.checks)

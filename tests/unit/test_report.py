@@ -112,12 +112,14 @@ def test_nonsense_cannot_be_said() -> None:
 def test_the_verdict_line_names_the_root_and_what_it_explains() -> None:
     told = report(
         verdict("agent.channel", Status.CRIT).explained_by("clock.offset"),
+        verdict("node.credentials", Status.CRIT).explained_by("agent.channel"),
         verdict("clock.offset", Status.CRIT, "clock is 412 s slow"),
         verdict("agent.version", Status.WARN),
     )
     line = text.verdict_line(told)
     assert line == (
-        "CRIT: clock is 412 s slow (and 1 more); explains agent.channel; also agent.version warn"
+        "CRIT: clock is 412 s slow (and 1 more); explains agent.channel, node.credentials; "
+        "also agent.version warn"
     )
 
 
