@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 FOLDERS: Final = ("/var/lib/rpm", "/usr/lib/sysimage/rpm")
 """Where databases lie; since Fedora 36 and on SUSE in the second, linked from the first."""
+ROOTS_FOLDER: Final = "/root/.rpmdb"
+"""Where Debian's rpm keeps what root installs by it (``_dbpath`` of its macros: ``~/.rpmdb``)."""
+
 SQLITE: Final = "rpmdb.sqlite"
 BACKENDS: Final = {"Packages.db": "ndb", "Packages": "bdb"}
 """The databases that rpm has to read, and the name of each kind in its configuration."""
@@ -106,7 +109,7 @@ def _find_databases(host: Host, unobserved: list[str]) -> tuple[str, ...]:
     """
     found: dict[tuple[int, int], str] = {}
     doubtful: set[tuple[int, int]] = set()
-    for folder in FOLDERS:
+    for folder in (*FOLDERS, ROOTS_FOLDER) if host.privileged else FOLDERS:
         here: dict[tuple[int, int], str] = {}
         for name in (SQLITE, *BACKENDS):
             path = f"{folder}/{name}"

@@ -47,6 +47,13 @@ def test_one_database_by_two_paths_is_read_once() -> None:
     assert len(look(fake_host(files), RING).packages) == 1
 
 
+def test_debians_rpm_keeps_what_root_installs_in_roots_home() -> None:
+    path = "/root/.rpmdb/rpmdb.sqlite"
+    assert len(look(node(BLOB, path=path), RING).installations) == 1
+    denied = fake_host(FakeFiles(states={path: Denied("no")}), privileged=False)
+    assert look(denied, RING).unobserved == ()
+
+
 def test_two_copies_are_two_installations() -> None:
     other = signed_blob(KEY, package_tags(version="3.3.100.0"))
     versions = [item.version for item in look(node(BLOB, other), RING).installations]
