@@ -27,7 +27,7 @@ from nodecheck.model.package import ArchiveFacts, PackageFacts, gather
 from nodecheck.model.snap import SnapProofs
 from nodecheck.model.trust import FileFacts, RpmFacts
 from nodecheck.model.update_window import UpdateStart, UpdateWindow
-from nodecheck.plan import Probe
+from nodecheck.plan import JOIN_S, Probe
 from nodecheck.probes import (
     agent_by_hand,
     agent_deb,
@@ -164,9 +164,15 @@ AGENT_PROBES: Final = (
         (SnapFacts,),
     ),
     Probe(ByHandFacts, lambda look: agent_by_hand.look(look.host.files)),
-    Probe(InstallSurvey, _survey, (RpmFacts, DebFacts, SnapFacts, ByHandFacts)),
+    Probe(
+        InstallSurvey,
+        _survey,
+        (RpmFacts, DebFacts, SnapFacts, ByHandFacts),
+        limit_s=JOIN_S,
+        joins=True,
+    ),
     Probe(ArchiveFacts, _look_for_packages, (KeyRing, InstallSurvey), limit_s=3600),
-    Probe(PackageFacts, _gather_packages, (RpmFacts, ArchiveFacts)),
+    Probe(PackageFacts, _gather_packages, (RpmFacts, ArchiveFacts), limit_s=JOIN_S, joins=True),
     Probe(
         FileFacts,
         lambda look: agent_files.look(look.host, look.outcomes.get(PackageFacts)),

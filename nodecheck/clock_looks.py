@@ -20,7 +20,7 @@ from nodecheck.model.errors import ProbeError
 from nodecheck.model.node import NodeFacts
 from nodecheck.model.selection import is_narrow
 from nodecheck.model.skew import SkewFacts
-from nodecheck.plan import Probe
+from nodecheck.plan import JOIN_S, Probe
 from nodecheck.probes import (
     agent_proxy,
     clock_agent_log,
@@ -60,7 +60,8 @@ def _ask_servers(look: Look) -> NtpFacts:
 
 def _ask_endpoint(look: Look) -> DateReading:
     url = look.settings.text("clock.endpoint")
-    return clock_date.ask(look.host, url, region(look), _proxy(look))
+    limit_s = max(look.limit_s - CLOSING_S, CLOSING_S)
+    return clock_date.ask(look.host, url, region(look), _proxy(look), limit_s)
 
 
 def _bisect_date(look: Look) -> BisectedDate:
@@ -130,7 +131,8 @@ CLOCK_PROBES: Final = (
         ClockFacts,
         _join_clock,
         (TimeConfiguration, NtpFacts, DateReading, BisectedDate),
-        limit_s=1,
+        limit_s=JOIN_S,
+        joins=True,
     ),
     Probe(DisciplineFacts, _look_for_discipline, (NodeFacts,), limit_s=4),
     Probe(HistoryFacts, _remember_clock, (ClockFacts, DisciplineFacts), limit_s=2),

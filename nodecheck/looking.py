@@ -86,7 +86,8 @@ class Looking:
             if refusal:
                 self.outcomes.put(probe.facts, refusal)
                 continue
-            limit_ns = min(end_ns, self._host.clock.monotonic_ns() + int(probe.limit_s * 1e9))
+            limit_ns = self._host.clock.monotonic_ns() + int(probe.limit_s * 1e9)
+            limit_ns = limit_ns if probe.joins else min(end_ns, limit_ns)
             look = Look(self._host, self._settings, self.outcomes, self._left_s(limit_ns))
             self._running[probe.facts.__name__] = (probe, limit_ns)
             self._started_ns[probe.facts] = self._host.clock.monotonic_ns()
@@ -96,7 +97,7 @@ class Looking:
     def _refusal(self, probe: Probe, end_ns: int) -> ProbeError | None:
         if probe.uses_network and self._settings.switch("run.offline"):
             return ProbeError("not looked at: --offline", "offline")
-        if self._left_s(end_ns) <= 0:
+        if self._left_s(end_ns) <= 0 and not probe.joins:
             name = spoken(probe.facts.__name__)
             return ProbeError(f"{name}: the deadline of the run came first", "timeout")
         return None

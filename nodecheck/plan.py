@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from nodecheck.model.errors import ProbeError
 
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from nodecheck.model.verdict import Verdict
 
 T = TypeVar("T")
+
+JOIN_S: Final = 0.2
+"""More than enough to put together facts that are there."""
 
 
 @dataclass
@@ -82,7 +85,8 @@ class Probe:
     """How one kind of facts is made.
 
     ``needs`` are looked for first; a need that failed or took too long does not keep this probe
-    from starting. After ``limit_s`` seconds its facts count as not observed.
+    from starting. After ``limit_s`` seconds its facts count as not observed. A probe that only
+    ``joins`` what others found takes no time, and is made even when the deadline has come.
     """
 
     facts: type
@@ -90,6 +94,7 @@ class Probe:
     needs: tuple[type, ...] = ()
     uses_network: bool = False
     limit_s: float = 8.0
+    joins: bool = False
 
 
 @dataclass(frozen=True, slots=True)

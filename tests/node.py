@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-FOLDERS: Final = ("/etc", "/usr/bin", "/usr/local", "/var/lib")
+FOLDERS: Final = ("/etc", "/root", "/usr/bin", "/usr/local", "/var/lib")
 
 
 class Node:

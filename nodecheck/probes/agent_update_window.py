@@ -53,8 +53,10 @@ DESCRIPTORS_LIMIT: Final = 4096
 TICKS_PER_S: Final = 100
 """USER_HZ, in which /proc counts, is 100 on every architecture of the agent (time(7))."""
 
+# rpm and dpkg lock by fcntl, which asks for a file that may be written. A flock may be taken by
+# whoever can read it: any user could then keep every bad verdict back for ever.
 _LOCK: Final = re.compile(
-    r"^[0-9]+: (?:POSIX|OFDLCK|FLOCK) +\S+ +WRITE +(-?[0-9]+) "
+    r"^[0-9]+: (?:POSIX|OFDLCK) +\S+ +WRITE +(-?[0-9]+) "
     r"([0-9a-f]+):([0-9a-f]+):([0-9]+) ",
     re.MULTILINE,
 )

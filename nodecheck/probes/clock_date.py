@@ -50,13 +50,15 @@ IMF_FIXDATE = re.compile(
 )
 
 
-def ask(host: Host, url: str, region: str, proxy: AgentProxy) -> DateReading:
+def ask(host: Host, url: str, region: str, proxy: AgentProxy, limit_s: float) -> DateReading:
     """Return what the endpoint of a Region says, or the one that the operator named by its URL.
+
+    It takes at most ``limit_s`` seconds, and never more than ``TIMEOUT_S``.
 
     Raises:
         ProbeError: neither is known (``no-region``), or as ``measure``.
     """
-    return measure(host, endpoint(url, region), proxy)
+    return measure(host, endpoint(url, region), proxy, min(limit_s, TIMEOUT_S))
 
 
 def endpoint(url: str, region: str) -> str:

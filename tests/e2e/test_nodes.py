@@ -274,6 +274,18 @@ def test_without_a_network_it_is_unknown_in_seconds(case: Case) -> None:
     assert statuses["agent.signature"] == statuses["agent.files"] == "ok"
 
 
+def test_a_silent_endpoint_does_not_cost_what_ntp_has_proven(case: Case) -> None:
+    silent = (
+        '/usr/bin/python3 -c \'import socket, time; s = socket.create_server(("127.0.0.1", 8)); '
+        "time.sleep(60)' & sleep 0.5\n"
+    )
+    case.environment["NODECHECK_CLOCK_ENDPOINT"] = "https://127.0.0.1:8"
+    judged = case.judge("--deadline 3 --only clock.offset", before=silent, start="faketime -f -600")
+    assert judged.status("clock.offset") == "crit beyond-tolerance"
+    assert "the SSM endpoint did not answer" in judged.report["summary"]
+    assert judged.report["run"]["duration_ms"] < 3200
+
+
 def test_offline_looks_at_what_needs_no_network(case: Case) -> None:
     judged = case.judge("--offline")
     assert judged.status("clock.offset") == "skip offline"

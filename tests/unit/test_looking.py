@@ -92,6 +92,20 @@ def test_the_deadline_of_the_run_ends_everything() -> None:
         assert error.reason == "timeout"
 
 
+def test_what_is_there_is_joined_even_when_the_deadline_has_come() -> None:
+    probes = (
+        Probe(First, hang),
+        Probe(Second, lambda _: Second(1), (First,), limit_s=0.2, joins=True),
+    )
+    begun = time.monotonic()
+    assert look(probes, limit_s=0.3).outcomes.get(Second) == Second(1)
+    assert time.monotonic() - begun < 1
+    hanging = (probes[0], Probe(Second, hang, (First,), limit_s=0.2, joins=True))
+    error = look(hanging, limit_s=0.3).outcomes.outcome(Second)
+    assert isinstance(error, ProbeError)
+    assert error.reason == "timeout"
+
+
 def test_a_bug_in_a_probe_is_kept_as_a_trace() -> None:
     looking = look((Probe(First, lambda _: First(1 // 0)),))
     assert "ZeroDivisionError" in looking.failures[0]
