@@ -7,7 +7,7 @@ from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from nodecheck.host.door import Address, Datagrams, Heads, Host, HttpsReply, ToolOutput
+from nodecheck.host.door import Address, Datagrams, Heads, Host, HttpsReply, LoopStatus, ToolOutput
 from nodecheck.model.errors import Absent, ProbeError
 from nodecheck.model.node import FileDigest, FileKind, FileState, Platform, ProcessState
 
@@ -47,6 +47,7 @@ class FakeFiles:
     contents: dict[str, bytes | ProbeError] = field(default_factory=dict)
     states: dict[str, FileState | ProbeError] = field(default_factory=dict)
     rows: dict[str, tuple[Row, ...] | ProbeError] = field(default_factory=dict)
+    loops: dict[str, LoopStatus | ProbeError] = field(default_factory=dict)
 
     def read(self, path: str, limit_bytes: int, *, follow: bool = False) -> bytes:
         content = self.contents.get(path, Absent(f"{path}: not there"))
@@ -100,6 +101,12 @@ class FakeFiles:
             msg = f"{path}: more than {limit} entries"
             raise ProbeError(msg, "too-large")
         return tuple(sorted(names))
+
+    def loop_status(self, device_path: str) -> LoopStatus:
+        status = self.loops.get(device_path, Absent(f"{device_path}: not there"))
+        if isinstance(status, ProbeError):
+            raise status
+        return status
 
     def query_sqlite(
         self, path: str, query: str, parameters: tuple[str | int, ...], limit_bytes: int

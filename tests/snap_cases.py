@@ -61,6 +61,7 @@ def install() -> None:
 
 
 def mount(blob: Path = BLOB) -> None:
+    time.sleep(0.05)  # times of files have a grain; snapd mounts later than that, too
     run("mount", "-t", "squashfs", "-o", "ro,loop", blob, MOUNT)
 
 
@@ -97,6 +98,37 @@ def unpack() -> None:
     shutil.copytree("/plain", MOUNT, dirs_exist_ok=True)
 
 
+def detach() -> None:
+    """Mount another blob whose path in its detached file system is that of the genuine one."""
+    top = Path("/detached")
+    top.mkdir()
+    run("mount", "-t", "tmpfs", "tmpfs", top)
+    evil = top / BLOB.relative_to("/")
+    evil.parent.mkdir(parents=True)
+    shutil.copy("/evil.snap", evil)
+    mount(evil)
+    run("umount", "-l", top)
+
+
+def cover_blob() -> None:
+    """Mount another blob, then cover its folder by one that holds the genuine blob."""
+    shutil.copytree(BLOB.parent, "/genuine")
+    shutil.copy("/evil.snap", BLOB)
+    mount()
+    run("mount", "--bind", "/genuine", BLOB.parent)
+
+
+def rewrite() -> None:
+    """Mount another blob and read it, then write the genuine bytes into its file."""
+    genuine = BLOB.read_bytes()
+    shutil.copy("/evil.snap", BLOB)
+    mount()
+    CORE.read_bytes()
+    with BLOB.open("r+b") as blob:
+        blob.write(genuine)
+        blob.truncate()
+
+
 CASES: dict[str, Callable[[], None]] = {
     "genuine": mount,
     "flipped byte": flip,
@@ -105,6 +137,9 @@ CASES: dict[str, Callable[[], None]] = {
     "covered by a folder": cover,
     "program covered": cover_program,
     "plain folder": unpack,
+    "path of a detached blob": detach,
+    "folder of the blob covered": cover_blob,
+    "blob rewritten in place": rewrite,
 }
 
 
@@ -139,5 +174,6 @@ if __name__ == "__main__":
         for _ in range(2):
             subprocess.run(["umount", "-q", CORE], check=False, stderr=subprocess.DEVNULL)
             subprocess.run(["umount", "-q", MOUNT], check=False, stderr=subprocess.DEVNULL)
+        subprocess.run(["umount", "-q", BLOB.parent], check=False, stderr=subprocess.DEVNULL)
         BLOB.write_bytes(genuine)
     sys.stdout.write(json.dumps(found) + "\n")

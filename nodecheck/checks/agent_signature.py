@@ -40,8 +40,10 @@ WHAT IS JUDGED
 
   dpkg keeps no signature. Of a deb the package itself is read once, all of it, with its detached
   signature; it must be the installed package, version and architecture. It is looked for, in this
-  order: what an earlier run verified (manifests.json in the state folder), the folder or mirror of
-  trust.package_dir, the updater's folder, the Region's bucket by exact version. A copy made by hand
+  order: what an earlier run verified (manifests.json in the state folder), the folder of
+  trust.package_dir, the updater's folder, a mirror that trust.package_dir names, the Region's
+  bucket by exact version. A damaged package there says nothing of the installed one: it is named
+  (offer-refused), and without a better one nothing is proven. A copy made by hand
   is compared with amazon-ssm-agent-binaries.tar.gz and its .sig in trust.package_dir: put the
   archive of that version there, because neither file says which version it is.
 
@@ -58,7 +60,7 @@ LIMITS
            no-package: no place had the installed package with its .sig
            timeout: the package was there and was not read to its end in time
            update-in-progress: the package is being replaced
-  crit     bad-signature: the signature is not that of these bytes
+  crit     bad-signature: the signature in the rpm database is not that of these bytes
            unsigned, malformed-signature: there is none, or it cannot be read as one
            key-not-pinned: signed by a key that is not Amazon's, nor the operator's
            key-distrusted: signed by a key that trust.distrust excludes at that date

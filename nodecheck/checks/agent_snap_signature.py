@@ -30,7 +30,8 @@ WHAT IS JUDGED OF A SNAP
   /var/lib/snapd/snaps; that this blob is what is mounted, read-only, and its programs too.
 
 LIMITS OF A SNAP
-  unknown  not-observed: an assertion or the blob could not be read
+  unknown  not-observed: an assertion, the blob or its loop device could not be read, or the blob
+           was changed after it was mounted
            unsupported-signature: of a kind that nodecheck cannot check
            publisher-not-pinned: set trust.snap_ids to SNAP-ID@PUBLISHER-ID, as
            snap info --verbose and snap known snap-declaration show them on a node that you trust
@@ -40,6 +41,10 @@ LIMITS OF A SNAP
            dated-in-future: signed later than now
            mount: another blob or a folder is mounted
            blob-writable: others than root can change the blob
+  The mount is bound to the blob by device and inode of the file behind its loop device. What the
+  kernel keeps of a mount in memory is not read again: root can mount another blob, and then write
+  the genuine bytes in place or exchange the file of the device. A blob that changed after the mount
+  is told where the kernel still knows when the device was set up and the clock was not set back.
 """
 
 _LIMIT: Final = "signed by the store for a pinned publisher, and mounted"

@@ -53,7 +53,9 @@ CAUSES
                         its first updates only, then it slews (83,333 ppm: 12 s for each second);
                         ntpd gives up beyond 1000 s. Judged beyond clock.warn_s.
   contradicted          the daemon says that it is synchronised, and the independent measure differs
-                        from what it claims by more than both bounds together
+                        from what it claims by more than both bounds together; where only the
+                        Date of the endpoint measured, by more than 2 s, for a server may write
+                        its Date a moment late
 
 HOW IT IS SEEN
   chrony       its command protocol: UDP 127.0.0.1:323, else /run/chrony/chronyd.sock

@@ -38,32 +38,40 @@ WHAT IS JUDGED
 
 LIMITS
   ok       steered; or at the measured drift not within 30 days; or, without a history, not
-           within 30 days even at 100 ppm
-  warn     at the measured drift within 30 days: before the next monthly maintenance, the rhythm in
-           which AWS asks for agent updates
+           within 30 days even at 500 ppm
+  warn     within 30 days at the measured drift, or at the fastest that is possible where its
+           direction is proven: before the next monthly maintenance, the rhythm in which AWS asks
+           for agent updates
   crit     within 1 day by every possible rate, or already outside the tolerance: before anybody
            who reads a daily report can act
   unknown  not-observed: the clock was not measured
-           no-history: unsteered, so far off that 100 ppm could lead outside within 30 days, and
-           nothing measured yet. The second run knows more.
+           no-history: unsteered, and 500 ppm could lead outside within 30 days, which is always
+           so with a tolerance of 300 s; nothing measured yet, or over so short a time that
+           neither the direction nor a rate within 100 ppm is proven. A later run knows more.
 
 HOW IT IS MEASURED
   Every run keeps its measurement (clock-history.json in the state folder, 64 at most): boot id,
   monotonic and true time, offset, bound, and whether a daemon steered. Two of one boot, with no
   step and no steering between, give a rate; it is wrong by at most both bounds over the time
   between them, plus 15 ppm for the wander of a quartz. The best-proven pair counts.
-  Without two measurements 100 ppm are assumed either way: the median of 20,000 hosts is 78 ppm.
+  Without two measurements up to 500 ppm are possible either way: what NTP is made to tolerate.
+  The median of 20,000 hosts is 78 ppm, so the day at 100 ppm is said too; it proves nothing.
 
 HOW TO MEND
   Let a daemon steer the clock: nodecheck explain clock.discipline.
 
 SOURCES
-  RFC 5905 section 7.2 (PHI, 15 ppm)
+  RFC 5905 section 7.2 (PHI, 15 ppm) and appendix A.1 (MAXFREQ, 500 ppm)
   D. Mills, Computer Network Time Synchronization, chapter 15: frequency errors of 20,000 hosts
   https://docs.aws.amazon.com/systems-manager/latest/userguide/ssm-agent-automatic-updates.html
 """
 
 USUAL_RATE: Final = 100e-6
+"""What most clocks stay below; a measured drift that may be beyond it is not harmless."""
+
+MAX_RATE: Final = 500e-6
+"""RFC 5905 MAXFREQ: the worst clock that NTP is made to tolerate."""
+
 WARN_S: Final = 30 * 86400.0
 CRIT_S: Final = 86400.0
 FAR_S: Final = 100 * 365 * 86400.0
@@ -124,23 +132,40 @@ def _forecast(
     if _is_outside(estimate, policy):
         text = f"the clock has already left the tolerance of {tolerance_s:g} s"
         return Status.CRIT, "already-outside", text
-    if drift is None or drift.error > USUAL_RATE:
-        span = _span(estimate, Drift(0.0, USUAL_RATE, 0.0), tolerance_s)
-        text = (
-            f"nobody steers the clock, no drift measured yet: at {USUAL_RATE * PPM:g} ppm it "
-            f"leaves the tolerance not before {_day(now, span.earliest_s)}"
-        )
-        is_far = span.earliest_s > WARN_S
-        return (Status.OK, "ok", text) if is_far else (Status.UNKNOWN, "no-history", text)
+    if drift is None:
+        return _unmeasured(estimate, tolerance_s, now)
     span = _span(estimate, drift, tolerance_s)
     side = "slower" if drift.rate > 0 else "faster"
     speed = f"{abs(drift.rate) * PPM:.1f} ppm ± {drift.error * PPM:.1f} ppm {side}"
     text = f"nobody steers the clock, it goes {speed}: leaves the tolerance {_when(now, span)}"
     if span.latest_s <= CRIT_S:
         return Status.CRIT, "within-a-day", text
-    if span.likely_s <= WARN_S:
+    is_bounded = drift.error <= USUAL_RATE
+    if (_is_directed(drift) and span.earliest_s <= WARN_S) or (
+        is_bounded and span.likely_s <= WARN_S
+    ):
         return Status.WARN, "within-30-days", text
+    if max(-drift.low, drift.high) > USUAL_RATE and span.earliest_s <= WARN_S:
+        return Status.UNKNOWN, "no-history", f"{text}; measured over too short a time"
     return Status.OK, "ok", text
+
+
+def _unmeasured(estimate: Estimate, tolerance_s: float, now: datetime) -> tuple[Status, str, str]:
+    """Return status, reason and sentence where no drift was measured: any up to 500 ppm."""
+    worst_s = _span(estimate, Drift(0.0, MAX_RATE, 0.0), tolerance_s).earliest_s
+    usual_s = _span(estimate, Drift(0.0, USUAL_RATE, 0.0), tolerance_s).earliest_s
+    text = (
+        "nobody steers the clock, no drift measured yet: it leaves the tolerance not before "
+        f"{_day(now, worst_s)} (at {MAX_RATE * PPM:g} ppm), usually not before "
+        f"{_day(now, usual_s)} (at {USUAL_RATE * PPM:g} ppm)"
+    )
+    is_far = worst_s > WARN_S
+    return (Status.OK, "ok", text) if is_far else (Status.UNKNOWN, "no-history", text)
+
+
+def _is_directed(drift: Drift) -> bool:
+    """Tell whether the drift is proven not to be 0."""
+    return drift.low > 0 or drift.high < 0
 
 
 def _is_outside(estimate: Estimate, policy: ClockPolicy) -> bool:
@@ -153,7 +178,7 @@ def _span(estimate: Estimate, drift: Drift, tolerance_s: float) -> _Span:
     earliest_s = min(_reach(estimate, rate, tolerance_s, estimate.bound_s) for rate in ends)
     likely_s = _reach(estimate, drift.rate, tolerance_s, 0.0)
     latest_s = inf
-    if low > 0 or high < 0:
+    if _is_directed(drift):
         latest_s = max(_reach(estimate, rate, tolerance_s, -estimate.bound_s) for rate in ends)
     return _Span(earliest_s, likely_s, latest_s)
 

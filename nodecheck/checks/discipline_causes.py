@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     Trouble = tuple[Finding, tuple[Fix, ...]]
 
 MILLION: Final = 1e6
+DATE_DOUBT_S: Final = 2.0
+"""An HTTP ``Date`` alone may be stale by a second or more; below this it contradicts nobody."""
+
 NAMES_SHOWN: Final = 3
 FORGOTTEN_S: Final = MAX_KERNEL_ERROR_S / KERNEL_GROWTH
 """Beyond this age, 8.9 h, the kernel no longer knows when the clock was last steered."""
@@ -34,12 +37,21 @@ def contradiction(word: DaemonWord, clock: ClockFacts | None) -> str:
     gap_s = abs(estimate.offset_s - word.offset_s)
     if gap_s <= estimate.bound_s + word.bound_s:
         return ""
+    if gap_s < DATE_DOUBT_S and _rests_on_date(clock):
+        return ""
     measured = f"{human(abs(estimate.offset_s))} {side(estimate.offset_s)}"
     claimed = f"{human(abs(word.offset_s))} {side(word.offset_s)} ± {human(word.bound_s)}"
     return (
         f"{NAMES[word.discipline]} says it is synchronised ({claimed}), but the clock is "
         f"{measured} ± {human(estimate.bound_s)}"
     )
+
+
+def _rests_on_date(clock: ClockFacts | None) -> bool:
+    """Tell whether the endpoint's ``Date`` is all that the measure rests on."""
+    if clock is None or clock.estimate is None or clock.date is None:
+        return False
+    return clock.estimate.sources == (clock.date.name,)
 
 
 def unseen(facts: DisciplineFacts) -> Finding | None:

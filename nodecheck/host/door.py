@@ -68,6 +68,17 @@ class HttpsReply:
     via: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class LoopStatus:
+    """What the kernel says of a loop device: the file behind it, and which part of that file."""
+
+    device: int
+    inode: int
+    offset: int
+    size_limit: int
+    read_only: bool
+
+
 class Files(Protocol):
     """Files of the node. Symbolic links in the last component are not followed."""
 
@@ -91,6 +102,9 @@ class Files(Protocol):
 
     def listing(self, path: str, limit: int) -> tuple[str, ...]:
         """Return the sorted names in a folder; more than the limit is a ProbeError."""
+
+    def loop_status(self, device_path: str) -> LoopStatus:
+        """Return what is behind a loop device such as ``/dev/loop3``; nothing is set."""
 
     def query_sqlite(
         self, path: str, query: str, parameters: tuple[str | int, ...], limit_bytes: int

@@ -19,6 +19,7 @@ UPDATER_FOLDER: Final = "/var/lib/amazon/ssm/update/amazon-ssm-agent"
 _DEB_ARCHITECTURES: Final = {"i386": "386", "armhf": "arm"}
 _LINUX_FOLDERS: Final = ("linux_amd64", "linux_arm64", "linux_386", "linux_arm")
 _VERSION: Final = re.compile(r"(?<![\d.])\d+(?:\.\d+){3}(?![\d.])")
+_HOST: Final = re.compile(r"\A[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +40,10 @@ class Place:
 
         >>> Place("/srv/3.3.987.0/amazon-ssm-agent-binaries.tar.gz", "").version
         '3.3.987.0'
+        >>> Place("http://192.0.2.7/ssm/amazon-ssm-agent-binaries.tar.gz", "").version
+        ''
         """
-        found = _VERSION.findall(self.package)
+        found = _VERSION.findall(_HOST.sub("", self.package))
         return found[-1] if found else ""
 
 

@@ -7,6 +7,11 @@ midpoint is counted: the interval is what a source claims, and a wide honest one
 
 One operator has one vote, however many addresses it answers on. The AWS endpoint judges this node's
 signatures, so its authenticated ``Date`` rules: an NTP majority narrows it and never overrules it.
+
+A ``Date`` may be stale by a fraction of a second: servers cache it for a second (nginx and Apache
+do), and RFC 9110 section 6.6.1 asks for one second's resolution only. Held against NTP it has an
+allowance of 1 s either way; beyond that it rules alone, with the allowance in its bound. With no
+NTP majority to hold it against, it is taken at its word: the bound then assumes a fresh ``Date``.
 """
 
 from __future__ import annotations
@@ -33,6 +38,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 SECOND_NS = 1_000_000_000
+DATE_ALLOWANCE_NS = SECOND_NS
+"""How far beyond its own interval a cached ``Date`` may be from the truth, either way."""
 
 
 def agree(votes: tuple[Interval | None, ...]) -> Interval | None:
@@ -92,11 +99,22 @@ def combine(
         age_ns = now.monotonic_ns - date.taken_ns
         date = replace(date, interval=date.interval.aged(age_ns))
     proven = _prove(readings, date, now)
-    liars = tuple(_named(readings, date, proven, meets=False)) if proven else ()
-    estimate = None
-    if proven:
-        estimate = _estimate(proven, tuple(_named(readings, date, proven, meets=True)), now)
+    if proven is None:
+        return ClockFacts(None, readings, date, failures, (), now, discipline)
+    sources = tuple(_named(readings, date, proven, meets=True))
+    field = proven
+    if date is not None and proven in {date.interval, allowed(date.interval)}:
+        sources, field = (date.name,), allowed(date.interval)
+    liars = tuple(_named(readings, date, field, meets=False))
+    estimate = _estimate(proven, sources, now)
     return ClockFacts(estimate, readings, date, failures, liars, now, discipline)
+
+
+def allowed(interval: Interval) -> Interval:
+    """Return the endpoint's interval with the allowance for a cached ``Date`` on either side."""
+    return Interval(
+        interval.low_ns - DATE_ALLOWANCE_NS, interval.best_ns, interval.high_ns + DATE_ALLOWANCE_NS
+    )
 
 
 def is_narrow(ntp: NtpFacts | ProbeError, date: DateReading, now_ns: int) -> bool:
@@ -110,7 +128,7 @@ def is_narrow(ntp: NtpFacts | ProbeError, date: DateReading, now_ns: int) -> boo
         replace(item, interval=item.interval.aged(now_ns - item.taken_ns)) for item in ntp.readings
     )
     majority = agree(operator_votes(tuple(readings)))
-    interval = date.interval.aged(now_ns - date.taken_ns)
+    interval = allowed(date.interval.aged(now_ns - date.taken_ns))
     return majority is not None and interval.meet(majority) is not None
 
 
@@ -125,12 +143,14 @@ def _prove(
     votes = operator_votes(readings)
     if date is None:
         return agree(votes)
+    if not votes:
+        return date.interval
     if not date.authenticated:
-        return agree((*votes, date.interval))
+        return agree((*votes, allowed(date.interval)))
     majority = agree(votes)
     if majority is None:
         return date.interval
-    return date.interval.meet(majority) or _endpoint_alone(date, majority, now)
+    return allowed(date.interval).meet(majority) or _endpoint_alone(date, majority, now)
 
 
 def _endpoint_alone(date: DateReading, majority: Interval, now: ClockPair) -> Interval | None:
@@ -141,7 +161,7 @@ def _endpoint_alone(date: DateReading, majority: Interval, now: ClockPair) -> In
     """
     true_s = (majority.best_ns + now.monotonic_ns) // SECOND_NS
     is_valid = date.valid_from_s <= true_s <= date.valid_until_s
-    return date.interval if is_valid else None
+    return allowed(date.interval) if is_valid else None
 
 
 def operator_votes(readings: tuple[SourceReading, ...]) -> tuple[Interval | None, ...]:
@@ -158,7 +178,7 @@ def _named(
     """Name each source once that is, or is not, compatible with what is proven; narrowest first."""
     sources = [(item.interval, item.name) for item in readings]
     if date is not None:
-        sources.append((date.interval, date.name))
+        sources.append((allowed(date.interval), date.name))
     sources.sort(key=lambda item: item[0].width_ns)
     return dict.fromkeys(
         name for interval, name in sources if (interval.meet(proven) is not None) is meets

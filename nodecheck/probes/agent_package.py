@@ -16,6 +16,7 @@ from nodecheck.model.agent import Channel
 from nodecheck.model.errors import Absent, ProbeError
 from nodecheck.model.package import ArchiveFacts, Unproven
 from nodecheck.model.package_place import find_places
+from nodecheck.model.trust import SignatureOutcome
 from nodecheck.trust import manifest
 from nodecheck.trust.archive import PACKAGE_LIMIT_BYTES, SIGNATURE_LIMIT_BYTES
 from nodecheck.trust.binaries import prove_binaries
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from nodecheck.trust.manifest import Kept
 
 CHANNELS: Final = (Channel.DEB, Channel.BY_HAND)
+_BROKEN: Final = (SignatureOutcome.BAD, SignatureOutcome.MALFORMED, SignatureOutcome.UNSIGNED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +92,7 @@ class _Search:
         self._kept = self._read_kept()
 
     def find(self, installed: Installation) -> SignedPackage | Unproven:
-        """Return the proven package, else one that was refused, else why there is none."""
+        """Return the proven package, else one that a key disowns, else why there is none."""
         kept = [item for item in self._kept if item.label == installed.package]
         for package in (item.package(self._ring) for item in kept):
             if package is not None:
@@ -102,14 +104,23 @@ class _Search:
             for place in self._places(installed):
                 package = self._try(installed, place, missing)
                 if package is not None and package.proven:
-                    self.refused += [f"{item.label}: {item.signature.detail}" for item in refused]
+                    self._tell(refused)
                     self.notes += missing
                     return package
                 refused += [package] if package is not None else []
         except _LateError as exc:
             missing.append(str(exc))
-            return refused[0] if refused else self._unproven(installed, "timeout", missing)
-        return refused[0] if refused else self._unproven(installed, "no-package", missing)
+            return self._choose(refused) or self._unproven(installed, "timeout", missing)
+        return self._choose(refused) or self._unproven(installed, "no-package", missing)
+
+    def _choose(self, refused: list[SignedPackage]) -> SignedPackage | None:
+        """Return the first whole offer; what is merely broken says nothing about the node."""
+        whole = [item for item in refused if item.signature.outcome not in _BROKEN]
+        self._tell([item for item in refused if item not in whole[:1]])
+        return whole[0] if whole else None
+
+    def _tell(self, refused: list[SignedPackage]) -> None:
+        self.refused += [f"{item.label}: {item.signature.detail}" for item in refused]
 
     def close(self) -> None:
         """Close the connections."""
@@ -117,10 +128,11 @@ class _Search:
             self._downloads.close()
 
     def _places(self, installed: Installation) -> Iterator[Place]:
-        """Return the places on the node and the operator's first: they need not know the Region."""
+        """Return the places on the node, the operator's mirror, then what needs the Region."""
         shelves = self._shelves
         near = find_places(installed, shelves.package_dir, "")
-        yield from (place for place in near if not (place.remote and shelves.offline))
+        asked = [place for place in near if not (place.remote and shelves.offline)]
+        yield from sorted(asked, key=lambda place: place.remote)
         if shelves.offline or installed.channel is not Channel.DEB:
             return
         region = "" if shelves.release_url else shelves.region()

@@ -2,7 +2,8 @@
 
 snapd keeps the blob in ``/var/lib/snapd/snaps`` and the assertions in files named after their
 primary keys. The kernel tells what is mounted where (``/proc/self/mountinfo``) and which file backs
-a loop device (``/sys/block/loopN/loop/backing_file``, with ``(deleted)`` where it was replaced).
+a loop device: by name (``/sys/block/loopN/loop/backing_file``, with ``(deleted)`` where it was
+replaced), which another file can bear too, and by device and inode (LOOP_GET_STATUS64).
 Assertions choose the names of further files, so these names are checked before they are used.
 
 Sources: asserts/fsbackstore.go of snapcore/snapd; proc_pid_mountinfo(5); drivers/block/loop.c.
@@ -13,6 +14,7 @@ from __future__ import annotations
 import base64
 import posixpath
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from nodecheck.model.errors import Absent, ProbeError
@@ -27,9 +29,9 @@ from nodecheck.trust.snap_roots import ROOTS
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from nodecheck.host.door import Files
+    from nodecheck.host.door import Files, LoopStatus
     from nodecheck.model.agent import Installation
-    from nodecheck.model.node import FileDigest
+    from nodecheck.model.node import FileDigest, FileState
     from nodecheck.model.snap import SnapChain
     from nodecheck.trust.snap_assertions import AccountKey
 
@@ -78,7 +80,7 @@ def _prove(files: Files, install: Installation, roots: Mapping[str, AccountKey])
         detail = f"no assertion for its digest: {exc}" if blob else str(exc)
     except ProbeError as exc:
         outcome, detail = SnapOutcome.NOT_OBSERVED, str(exc)
-    mount = _look_at_mount(files, folder, path)
+    mount = _look_at_mount(files, folder, path, blob.state if blob else None)
     programs, foreign = _read_programs(files, folder, mount.device)
     return SnapProof(
         label=install.package,
@@ -129,12 +131,40 @@ def _fetch(files: Files, kind: str, name: str) -> Assertion:
     return max(found, key=lambda item: item.number("revision") if "revision" in item.headers else 0)
 
 
-def _look_at_mount(files: Files, folder: str, blob: str) -> SnapMount:
+def _look_at_mount(files: Files, folder: str, path: str, blob: FileState | None) -> SnapMount:
+    device = 0
     try:
         mountinfo = files.read(MOUNTINFO, MOUNTINFO_LIMIT_BYTES).decode("utf-8", "replace")
-        return judge_mount(mountinfo, folder, blob, _backing_file(files, mountinfo, folder))
+        mount = judge_mount(mountinfo, folder, path, _backing_file(files, mountinfo, folder))
+        device = mount.device
+        found = _find_mount(mountinfo, folder)
+        if mount.outcome is not SnapOutcome.PROVEN or found is None:
+            return mount
+        if blob is None:
+            return replace(mount, outcome=SnapOutcome.NOT_OBSERVED, detail=f"{path}: not read")
+        loop = f"loop{int(found[2])}"
+        status = files.loop_status(f"/dev/{loop}")
+        bound_ns = files.state(f"/sys/block/{loop}/loop").ctime_ns
+        return judge_loop(mount, blob, status, bound_ns)
     except ProbeError as exc:
-        return SnapMount(SnapOutcome.NOT_OBSERVED, str(exc))
+        return SnapMount(SnapOutcome.NOT_OBSERVED, str(exc), device)
+
+
+def judge_loop(mount: SnapMount, blob: FileState, loop: LoopStatus, bound_ns: int) -> SnapMount:
+    """Return the mount, proven only where its loop device holds the whole blob that was read.
+
+    ``bound_ns`` is when the kernel was first asked about the file of the device, at the earliest
+    when it was set up: a blob that changed later may differ from what the kernel keeps in memory.
+    """
+    if (loop.device, loop.inode, loop.offset, loop.size_limit) != (blob.device, blob.inode, 0, 0):
+        text = f"the file behind the mount is not the one at {blob.path}, or a part of it"
+        return replace(mount, outcome=SnapOutcome.REFUSED, detail=text)
+    if blob.ctime_ns >= bound_ns:  # the same: within one tick of the kernel's clock
+        text = (
+            f"{blob.path} was changed after it was mounted: what runs may be older; mount it anew"
+        )
+        return replace(mount, outcome=SnapOutcome.NOT_OBSERVED, detail=text)
+    return mount
 
 
 def _backing_file(files: Files, mountinfo: str, folder: str) -> str:

@@ -346,7 +346,7 @@ def test_a_configuration_full_of_mistakes_is_told_at_once(case: Case) -> None:
 def test_a_full_disk_does_not_stop_a_run(case: Case) -> None:
     full = "mkdir -p /var/lib/nodecheck; mount -t tmpfs -o size=4k,mode=700 t /var/lib/nodecheck\n"
     full += "dd if=/dev/zero of=/var/lib/nodecheck/fill 2>/dev/null\n"
-    judged = case.judge("--skip clock.discipline", before=full + START)
+    judged = case.judge("--skip clock.discipline,clock.forecast", before=full + START)
     assert judged.report["verdict"] == "ok", judged.out
     lost = case.judge("--output /var/lib/nodecheck/report.json", before=full + START)
     assert lost.code == 3
@@ -393,7 +393,7 @@ def test_under_systems_manager_the_report_fits(case: Case) -> None:
 
 def test_a_dry_run_shows_the_payload_and_sends_nothing(case: Case, parts: Parts) -> None:
     received = len(parts.aws.requests)
-    judged = case.judge("--skip clock.discipline --report cloudwatch --dry-run")
+    judged = case.judge("--skip clock.discipline,clock.forecast --report cloudwatch --dry-run")
     assert judged.code == 0
     (delivery,) = judged.report["delivery"]
     assert delivery["state"] == "dry-run"

@@ -70,6 +70,17 @@ def test_ntp_narrows_the_endpoint_and_never_overrules_it(certificate: Certificat
     assert ruled.falsetickers == (liar.name,)
 
 
+@pytest.mark.parametrize("run", range(5))
+def test_a_stale_date_names_no_honest_server(run: int, certificate: Certificate) -> None:
+    host = network_host(environment=environment(certificate))
+    time.sleep(run * 0.2)  # a stale second shows in some parts of a second only
+    with HttpsServer(Answer(offset_s=-0.5), certificate) as server, NtpServer(Behaviour()) as ntp:
+        facts = measure(host, (parse_server(ntp.name),), server.url)
+    assert facts.falsetickers == ()
+    offset_s, bound_s = estimate(facts)
+    assert abs(offset_s) <= bound_s < 0.01
+
+
 @pytest.mark.parametrize(
     ("begin_days", "end_days", "reason"),
     [(-60, -30, "certificate-expired"), (30, 60, "certificate-not-yet-valid")],

@@ -105,7 +105,9 @@ def test_a_half_fetched_package_of_the_updater_is_told_and_passed_over(server: A
 
 def test_what_the_bucket_lacks_or_falsifies(server: AwsServer, bucket: Path) -> None:
     put(bucket / FOLDER, DEB[:-1] + b"\1", KEY.detached(DEB))
-    assert look(server).packages[0].signature.outcome.value == "bad"
+    facts = look(server)
+    assert (facts.packages, facts.unproven[0].reason) == ((), "no-package")
+    assert f"{server.url}/{FOLDER}/{NAME}" in facts.refused[0]
     (bucket / FOLDER / NAME).unlink()
     (missing,) = look(server).unproven
     assert missing.reason == "no-package"
@@ -119,6 +121,21 @@ def test_what_the_bucket_lacks_or_falsifies(server: AwsServer, bucket: Path) -> 
     put(bucket / FOLDER, DEB, b"x" * 70_000)
     (missing,) = look(server).unproven
     assert "larger than 65536" in missing.message
+
+
+def test_what_is_on_the_node_is_read_before_a_mirror_is_asked(server: AwsServer) -> None:
+    node = host(server, {LOCAL: DEB, f"{LOCAL}.sig": KEY.detached(DEB)})
+    (package,) = look(server, node, package_dir=f"{server.url}/mirror").packages
+    assert (package.proven, package.source, server.requests) == (True, LOCAL, [])
+
+
+def test_a_broken_offer_does_not_hide_one_by_a_stranger(server: AwsServer) -> None:
+    stranger = make_key(1).detached(DEB)
+    contents = {f"/srv/{NAME}": DEB, f"/srv/{NAME}.sig": stranger, LOCAL: DEB[:-100]}
+    put_first = {f"/srv/{FOLDER}/{NAME}": DEB[:-9], f"/srv/{FOLDER}/{NAME}.sig": b"x"}
+    facts = look(server, host(server, {**put_first, **contents}), package_dir="/srv", offline=True)
+    assert facts.packages[0].signature.outcome.value == "unknown-key"
+    assert f"/srv/{FOLDER}" in facts.refused[0]
 
 
 def test_a_body_cut_short_is_no_bad_signature(server: AwsServer) -> None:

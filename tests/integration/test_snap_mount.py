@@ -64,6 +64,9 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any]]
         ("covered by a folder", "crit mount", "unknown unproven"),
         ("program covered", "crit mount", "unknown unproven"),
         ("plain folder", "crit mount", "unknown unproven"),
+        ("path of a detached blob", "crit mount", "unknown unproven"),
+        ("folder of the blob covered", "crit mount", "unknown unproven"),
+        ("blob rewritten in place", "unknown not-observed", "unknown unproven"),
     ],
 )
 def test_case(found: dict[str, dict[str, Any]], case: str, signature: str, running: str) -> None:

@@ -227,8 +227,13 @@ def test_a_boot_that_cannot_be_told(content: bytes) -> None:
 @pytest.mark.parametrize(
     ("offset_s", "history", "status", "reason"),
     [
-        (0.0, None, "ok", "ok"),
-        (40.0, None, "ok", "ok"),
+        (0.0, None, "unknown", "no-history"),
+        (0.0, drifting(5000.0, hours=0.004, bound_s=0.001), "crit", "within-a-day"),
+        (0.0, drifting(-5000.0, hours=0.004, bound_s=0.001), "crit", "within-a-day"),
+        (0.0, drifting(450.0, hours=0.004), "warn", "within-30-days"),
+        (0.0, drifting(105.0), "warn", "within-30-days"),
+        (0.0, drifting(0.0, hours=0.004), "unknown", "no-history"),
+        (200.0, drifting(90.0, hours=0.008), "warn", "within-30-days"),
         (41.0, None, "unknown", "no-history"),
         (-41.0, None, "unknown", "no-history"),
         (299.0, drifting(0.0), "ok", "ok"),
@@ -247,6 +252,44 @@ def test_a_boot_that_cannot_be_told(content: bytes) -> None:
 def test_forecasts(offset_s: float, history: HistoryFacts | None, status: str, reason: str) -> None:
     verdict = judge(measured(offset_s), NOBODY, history, ClockPolicy(), NOW)
     assert (verdict.status.value, verdict.reason) == (status, reason), verdict.message
+
+
+def test_a_fast_drift_that_is_proven_coarsely_is_said() -> None:
+    history = drifting(5000.0, hours=0.00392)
+    assert history.drift is not None
+    assert history.drift.error * 1e6 == pytest.approx(157, abs=1)
+    verdict = judge(measured(0.0), NOBODY, history, ClockPolicy(), NOW)
+    assert (verdict.status.value, verdict.reason) == ("crit", "within-a-day")
+    assert "5000.0 ppm ± 156.7 ppm slower" in verdict.message
+
+
+def test_without_history_the_range_is_said() -> None:
+    verdict = judge(measured(0.0), NOBODY, None, ClockPolicy(), NOW)
+    # 300 s at 500 and 100 ppm: 6.9 and 34.7 days
+    assert verdict.message == (
+        "nobody steers the clock, no drift measured yet: it leaves the tolerance not before "
+        "2026-11-30 (at 500 ppm), usually not before 2026-12-28 (at 100 ppm)"
+    )
+
+
+@pytest.mark.parametrize(("tolerance_s", "status"), [(1300.0, "ok"), (1290.0, "unknown")])
+def test_without_history_only_a_wide_tolerance_is_safe(tolerance_s: float, status: str) -> None:
+    policy = replace(ClockPolicy(), tolerance_s=tolerance_s)
+    assert judge(measured(0.0), NOBODY, None, policy, NOW).status.value == status
+
+
+@given(st.floats(-299, 299), st.floats(-600, 600), st.floats(0.0005, 40))
+def test_a_drift_that_may_lead_out_soon_is_never_ok(
+    offset_s: float, ppm: float, hours: float
+) -> None:
+    history = drifting(ppm, hours)
+    drift = history.drift
+    assert drift is not None
+    verdict = judge(measured(offset_s), NOBODY, history, ClockPolicy(), NOW)
+    for rate in (drift.low, drift.high):
+        edge_s = 300 - offset_s if rate > 0 else 300 + offset_s
+        if abs(rate) > 100e-6 and edge_s / abs(rate) <= 30 * 86400:
+            assert verdict.status.value != "ok"
 
 
 def test_the_range_of_dates() -> None:

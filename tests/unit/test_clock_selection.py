@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nodecheck.checks.discipline_causes import contradiction
 from nodecheck.model.clock import (
     ClockFacts,
     ClockPair,
@@ -19,6 +20,7 @@ from nodecheck.model.clock import (
 )
 from nodecheck.model.errors import ProbeError
 from nodecheck.model.selection import agree, combine, is_narrow
+from tests.discipline_builders import FOLLOWING
 
 SECOND = 1_000_000_000
 NOW = ClockPair(wall_ns=1_700_000_000 * SECOND, monotonic_ns=5 * SECOND)
@@ -115,8 +117,43 @@ def test_the_endpoint_is_narrowed_by_ntp() -> None:
 
 def test_ntp_never_overrules_the_endpoint() -> None:
     facts = join(*(says(name, 400) for name in "abc"), date=dated(0.0))
-    assert offset_and_bound(facts) == (0, 0.5)
+    assert offset_and_bound(facts) == (0, 1.5)
     assert facts.falsetickers == ("a", "b", "c")
+
+
+@pytest.mark.parametrize("stale_s", [-1.4, -0.6, 0.6, 1.4])
+@pytest.mark.parametrize("error_s", [0.01, 0.5])
+def test_a_stale_date_does_not_overrule_honest_ntp(stale_s: float, error_s: float) -> None:
+    date = dated(0.0, interval=around(stale_s * (0.5 + error_s), error_s))
+    facts = join(says("a", 0), date=date)
+    assert offset_and_bound(facts) == (0, 0.001)
+    assert facts.falsetickers == ()
+    assert facts.estimate is not None
+    assert facts.estimate.sources == ("a", "ssm")
+    assert is_narrow(NtpFacts((says("a", 0),)), date, NOW.monotonic_ns)
+
+
+def test_a_stale_date_names_no_honest_server_where_servers_disagree() -> None:
+    facts = join(says("a", 0), says("b", 1000), date=dated(-0.8))
+    assert facts.falsetickers == ("b",)
+    assert facts.estimate is not None
+    assert facts.estimate.sources == ("ssm",)
+
+
+@pytest.mark.parametrize("offset_s", [1.4, -1.4])
+def test_a_stale_plain_date_is_no_vote_against(offset_s: float) -> None:
+    plain = dated(0.0, authenticated=False, valid_from_s=0, valid_until_s=0)
+    assert offset_and_bound(join(says("a", offset_s), date=plain)) == (offset_s, 0.001)
+
+
+@pytest.mark.parametrize(("offset_s", "is_said"), [(1.9, False), (-1.9, False), (2.1, True)])
+def test_a_date_alone_contradicts_a_daemon_by_two_seconds(
+    offset_s: float, *, is_said: bool
+) -> None:
+    facts = join(date=dated(0.0, interval=around(offset_s, 0.01)))
+    assert offset_and_bound(facts) == (offset_s, 0.01)
+    assert bool(contradiction(FOLLOWING, facts)) is is_said
+    assert contradiction(FOLLOWING, join(says("a", 0.5)))
 
 
 def test_sources_that_agree_on_nothing_leave_the_endpoint() -> None:

@@ -55,7 +55,13 @@ def test_what_needs_the_network() -> None:
 
 @pytest.mark.parametrize(
     ("path", "version"),
-    [("/srv/3.3.1.0/x", "3.3.1.0"), ("/srv/1.2.3.4.5/x", ""), ("/srv/x", "")],
+    [
+        ("/srv/3.3.1.0/x", "3.3.1.0"),
+        ("/srv/1.2.3.4.5/x", ""),
+        ("/srv/x", ""),
+        ("http://192.0.2.7/x", ""),
+        ("https://192.0.2.7:8443/3.3.1.0/x", "3.3.1.0"),
+    ],
 )
 def test_the_version_in_a_path(path: str, version: str) -> None:
     assert Place(path, "").version == version

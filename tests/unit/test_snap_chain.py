@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from nodecheck.checks.agent_snap_signature import EXPLANATION, judge, signed_programs
+from nodecheck.host.door import LoopStatus
 from nodecheck.model.agent import Channel, Installation
 from nodecheck.model.errors import Denied, ProbeError
 from nodecheck.model.install import SnapFacts
@@ -49,6 +50,8 @@ PATH = "/var/lib/snapd/snaps/amazon-ssm-agent_7993.snap"
 MOUNT = "/snap/amazon-ssm-agent/7993"
 CORE = f"{MOUNT}/amazon-ssm-agent"
 DEVICE = device_number(7, 3)
+LOOP = LoopStatus(1, 4711, 0, 0, read_only=True)
+BOUND = "/sys/block/loop3/loop"
 SNAPS = SnapFacts((Installation(Channel.SNAP, "3.3.1.0", "amazon-ssm-agent_7993", CORE),))
 MOUNTINFO = f"""\
 22 1 254:1 / / rw,relatime shared:1 - ext4 /dev/vda1 rw
@@ -71,10 +74,11 @@ def node(
         **Store(BLOB, parts or {}).files(),
     }
     states: dict[str, FileState | ProbeError] = {
-        PATH: file_state(PATH, mode=0o600, size=len(blob)),
+        PATH: file_state(PATH, mode=0o600, size=len(blob), inode=LOOP.inode),
+        BOUND: file_state(BOUND, ctime_ns=10**18),
         CORE: file_state(CORE, device=DEVICE),
     }
-    return FakeFiles(contents, states)
+    return FakeFiles(contents, states, loops={"/dev/loop3": LOOP})
 
 
 def prove(files: FakeFiles, *roots: str) -> SnapProof:
@@ -312,6 +316,46 @@ def test_another_backing_file_is_no_proof(backing: str) -> None:
     assert verdict(files).reason == "mount"
 
 
+@pytest.mark.parametrize(
+    "loop",
+    [
+        replace(LOOP, device=2),
+        replace(LOOP, inode=4712),
+        replace(LOOP, offset=512),
+        replace(LOOP, size_limit=512),
+    ],
+)
+def test_another_file_of_the_same_name_is_no_proof(loop: LoopStatus) -> None:
+    files = node()
+    files.loops["/dev/loop3"] = loop
+    assert (verdict(files).status.value, verdict(files).reason) == ("crit", "mount")
+    assert signed_programs(SnapProofs((prove(files),)), PINNED) is None
+
+
+@pytest.mark.parametrize("changed_ns", [10**18 - 1, 10**18, 10**18 + 1])
+def test_a_blob_that_changed_after_the_mount_is_unknown(changed_ns: int) -> None:
+    files = node()
+    blob = files.states[PATH]
+    assert isinstance(blob, FileState)
+    files.states[PATH] = replace(blob, ctime_ns=changed_ns)
+    late = changed_ns >= 10**18
+    assert verdict(files).status.value == ("unknown" if late else "ok")
+    assert (signed_programs(SnapProofs((prove(files),)), PINNED) is None) is late
+    assert ("changed after it was mounted" in verdict(files).message) is late
+
+
+@pytest.mark.parametrize("error", [Denied("denied"), ProbeError("no ioctl")])
+def test_a_loop_device_that_cannot_be_asked_is_unknown(error: ProbeError) -> None:
+    for silent in ("loops", "states"):
+        files = node()
+        if silent == "loops":
+            files.loops["/dev/loop3"] = error
+        else:
+            files.states[BOUND] = error
+        assert (verdict(files).status.value, verdict(files).reason) == ("unknown", "not-observed")
+        assert signed_programs(SnapProofs((prove(files),)), PINNED) is None
+
+
 def test_a_program_from_another_device_is_told() -> None:
     files = node()
     files.states[CORE] = file_state(CORE, device=5)
@@ -322,7 +366,9 @@ def test_a_program_from_another_device_is_told() -> None:
 def test_a_blob_that_others_can_write() -> None:
     for change in ({"mode": 0o666}, {"uid": 1000}):
         files = node()
-        files.states[PATH] = file_state(PATH, **({"mode": 0o600, "size": len(BLOB)} | change))
+        blob = files.states[PATH]
+        assert isinstance(blob, FileState)
+        files.states[PATH] = replace(blob, **change)  # type: ignore[arg-type]
         assert verdict(files).reason == "blob-writable"
 
 
