@@ -74,10 +74,11 @@ def waive(verdict: Verdict, waivers: tuple[Waiver, ...], now: datetime | None) -
     """Return the verdict as the operator's waivers leave it; a waived finding stays visible.
 
     A waiver counts up to and including its day, in UTC and by corrected time: where the true time
-    is not known, nothing is waived. Of several for one check the one that lasts longest counts.
+    is not known, nothing is waived. Of several for one check the one that lasts longest counts. A
+    bug in a check is nothing that an operator could have accepted.
     """
     own = [waiver for waiver in waivers if waiver.check == verdict.check_id]
-    if not own or not verdict.findings:
+    if not own or not verdict.findings or verdict.reason == "internal-error":
         return verdict
     waiver = max(own, key=lambda item: item.expires)
     if now is not None and now.date().isoformat() <= waiver.expires:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import signal
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
@@ -55,7 +56,8 @@ def run_command(host: Host, options: Namespace) -> int:
         first, *rest = exc.problems
         findings = [Finding("bad-settings", f"nothing was checked, wrong settings: {first}")]
         findings += [Finding("bad-settings", problem) for problem in rest]
-        verdict = _unable("settings", *findings, fixes=(Fix("nodecheck config check"),))
+        named = f" --config {shlex.quote(options.config)}" if options.config else ""
+        verdict = _unable("settings", *findings, fixes=(Fix(f"nodecheck config check{named}"),))
         _refuse(host, options, CONFIG, verdict)
         raise
     except Exception:

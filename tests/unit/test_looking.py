@@ -227,4 +227,6 @@ def test_waivers(expires: str, now: datetime | None, status: Status, reasons: li
     assert [finding.reason for finding in waived.findings] == reasons
     assert "it is broken" in waived.message
     assert waive(ok(), (waiver,), now) == ok()
+    bug = bad("a.b", "internal-error")
+    assert waive(bug, (waiver,), now) == bug
     assert waive(bad("a.c"), (waiver,), now) == bad("a.c")
