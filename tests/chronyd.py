@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -56,12 +57,14 @@ def chronyd(
         [FAKETIME, "-f", fake, *command] if fake else command,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
+        start_new_session=True,
     )
     try:
         _await(ip, port)
         yield
     finally:
-        daemon.terminate()
+        if sys.platform != "win32":
+            os.killpg(daemon.pid, signal.SIGTERM)  # faketime does not pass signals on
         daemon.wait(10)
 
 
