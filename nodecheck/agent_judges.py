@@ -1,12 +1,13 @@
-"""What the checks of the agent get to judge, out of all that the probes found."""
+"""The checks of the installed agent, and what each gets to judge out of all that was found."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from nodecheck import policies
 from nodecheck.checks import (
     agent_files,
+    agent_installed,
     agent_running,
     agent_signature,
     agent_signing_key,
@@ -15,6 +16,7 @@ from nodecheck.checks import (
 )
 from nodecheck.checks.update_window import temper
 from nodecheck.model.agent import Channel
+from nodecheck.model.clock import ClockFacts
 from nodecheck.model.history import History
 from nodecheck.model.install import InstallSurvey, RunningFacts
 from nodecheck.model.offer import ReleaseFacts
@@ -22,6 +24,7 @@ from nodecheck.model.package import PackageFacts
 from nodecheck.model.snap import SnapProofs
 from nodecheck.model.trust import FileFacts
 from nodecheck.model.update_window import UpdateWindow
+from nodecheck.plan import Check
 from nodecheck.trust.key_ring import KeyRing
 
 if TYPE_CHECKING:
@@ -119,3 +122,56 @@ def judge_key(bench: Bench) -> Verdict:
         policies.trust(bench.settings),
         bench.now,
     )
+
+
+AGENT_CHECKS: Final = (
+    Check(
+        "agent.installed",
+        agent_installed.QUESTION,
+        "Without an SSM Agent a node cannot be managed, and two of them fight over it.",
+        agent_installed.EXPLANATION,
+        (InstallSurvey,),
+        lambda bench: agent_installed.judge(bench.outcomes.get(InstallSurvey)),
+    ),
+    Check(
+        "agent.version",
+        agent_version.QUESTION,
+        "An old agent lacks fixes and features; AWS asks for an update at least every month.",
+        agent_version.EXPLANATION,
+        (InstallSurvey, ReleaseFacts, ClockFacts),
+        judge_version,
+    ),
+    Check(
+        "agent.signature",
+        agent_signature.QUESTION,
+        "What Amazon did not sign is not proven to be Amazon's, and it runs as root.",
+        agent_signature.EXPLANATION + "\n" + agent_snap_signature.EXPLANATION,
+        (InstallSurvey, PackageFacts, SnapProofs, KeyRing, ClockFacts, UpdateWindow),
+        tempered(judge_signature),
+    ),
+    Check(
+        "agent.files",
+        agent_files.QUESTION,
+        "A file that is not the signed one, or that others can replace, runs as root.",
+        agent_files.EXPLANATION,
+        (InstallSurvey, PackageFacts, FileFacts, KeyRing, ClockFacts, UpdateWindow),
+        tempered(judge_files),
+    ),
+    Check(
+        "agent.running",
+        agent_running.QUESTION,
+        "Only what runs answers to Systems Manager, and good files prove nothing about it.",
+        agent_running.EXPLANATION,
+        (InstallSurvey, PackageFacts, SnapProofs, RunningFacts, ClockFacts, History, UpdateWindow),
+        tempered(judge_running),
+    ),
+    Check(
+        "agent.signing-key",
+        agent_signing_key.QUESTION,
+        "After the newest key has expired, new releases are signed by a key not known here.",
+        agent_signing_key.EXPLANATION,
+        (InstallSurvey, KeyRing, ClockFacts),
+        judge_key,
+        only_online=True,
+    ),
+)

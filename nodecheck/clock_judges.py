@@ -1,9 +1,9 @@
-"""What the checks of the clock get to judge, out of all that the probes found."""
+"""The checks of the clock, and what each gets to judge out of all that the probes found."""
 
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from nodecheck import policies
 from nodecheck.checks import (
@@ -19,6 +19,7 @@ from nodecheck.model.clock_history import HistoryFacts
 from nodecheck.model.discipline import DisciplineFacts
 from nodecheck.model.package import PackageFacts
 from nodecheck.model.skew import SkewFacts
+from nodecheck.plan import Check
 
 if TYPE_CHECKING:
     from nodecheck.model.clock import ClockPolicy
@@ -69,3 +70,33 @@ def judge_forecast(bench: Bench) -> Verdict:
         _clock_policy(bench),
         bench.now,
     )
+
+
+CLOCK_CHECKS: Final = (
+    Check(
+        "clock.offset",
+        clock_offset.QUESTION,
+        "AWS refuses every signed request of a node whose clock is further off than its tolerance.",
+        clock_offset.EXPLANATION,
+        (ClockFacts, SkewFacts, DisciplineFacts),
+        judge_offset,
+        only_online=True,
+    ),
+    Check(
+        "clock.discipline",
+        clock_discipline.QUESTION,
+        "A clock that nothing steers, or that follows nobody, leaves the tolerance one day.",
+        clock_discipline.EXPLANATION,
+        (DisciplineFacts, ClockFacts, SkewFacts),
+        judge_discipline,
+    ),
+    Check(
+        "clock.forecast",
+        clock_forecast.QUESTION,
+        "On that day AWS refuses what this node signs, and nothing reports it any more.",
+        clock_forecast.EXPLANATION,
+        (ClockFacts, DisciplineFacts, HistoryFacts, SkewFacts),
+        judge_forecast,
+        only_online=True,
+    ),
+)

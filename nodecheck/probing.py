@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Final
 
 from nodecheck.agent_looks import AGENT_PROBES
 from nodecheck.clock_looks import CLOCK_PROBES
+from nodecheck.health_looks import HEALTH_PROBES
 from nodecheck.model.node import NodeFacts
+from nodecheck.node_looks import NODE_PROBES
 from nodecheck.plan import Probe
 from nodecheck.probes import (
     node_identity,
@@ -26,4 +28,6 @@ PROBES: Final = (
     Probe(NodeFacts, _identify, limit_s=2),
     *CLOCK_PROBES,
     *AGENT_PROBES,
+    *HEALTH_PROBES,
+    *NODE_PROBES,
 )

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from nodecheck import VERSION
-from nodecheck.catalogue import CAUSES, CHECKS
+from nodecheck.catalogue import CHECKS
+from nodecheck.causes import CAUSES
 from nodecheck.commit import COMMIT
 from nodecheck.judging import judge, link, waive
 from nodecheck.looking import Looking, needed

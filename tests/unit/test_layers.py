@@ -21,8 +21,13 @@ FOLDERS: Final = {"model", "trust", "host", "checks", "probes", "aws", "sinks"}
 
 # Single modules beside the rooms, each with a row below: what wires looks, judgements, the run and
 # the command line.
-LOOKS: Final = {"plan", "found", "clock_looks", "agent_looks", "probing"}
-JUDGES: Final = {"policies", "clock_judges", "agent_judges", "catalogue"}
+LOOKS: Final = {"plan", "found", "clock_looks", "agent_looks", "health_looks", "node_looks"} | {
+    "probing"
+}
+JUDGES: Final = {"policies", "clock_judges", "agent_judges", "health_judges", "node_judges"} | {
+    "catalogue",
+    "causes",
+}
 RUN: Final = LOOKS | JUDGES | {"looking", "judging", "outlets", "delivering", "run"}
 CLI: Final = {"arguments", "manual", "running", "telling", "settings", "settings_file", "flags"}
 MAY_IMPORT: Final = {
@@ -39,10 +44,15 @@ MAY_IMPORT: Final = {
     # The key ring is a fact; a survey of facts is made by a check.
     "clock_looks": {"plan", "found", "probes", "model"},
     "agent_looks": {"plan", "found", "policies", "checks", "probes", "trust", "model"},
-    "probing": {"plan", "clock_looks", "agent_looks", "probes", "model"},
+    "health_looks": {"plan", "found", "policies", "probes", "model"},
+    "node_looks": {"plan", "found", "policies", "probes", "model"},
+    "probing": LOOKS | {"probes", "model"},
     "clock_judges": {"plan", "policies", "checks", "commit", "model"},
     "agent_judges": {"plan", "policies", "checks", "trust", "model"},
-    "catalogue": {"plan", "clock_judges", "agent_judges", "checks", "trust", "model"},
+    "health_judges": {"plan", "policies", "checks", "model"},
+    "node_judges": {"plan", "policies", "checks", "model"},
+    "catalogue": {"plan"} | JUDGES,
+    "causes": {"plan"},
     "looking": {"plan", "host", "model"},
     "judging": {"plan", "looking", "host", "model"},
     "outlets": {"policies", "sinks", "host", "model"},
@@ -53,6 +63,7 @@ MAY_IMPORT: Final = {
         "looking",
         "judging",
         "catalogue",
+        "causes",
         "outlets",
         "sinks",
         "host",
