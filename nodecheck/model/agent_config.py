@@ -1,0 +1,35 @@
+"""The agent's own configuration, as far as it decides where and as whom it works.
+
+Source: agent/appconfig/contracts.go and constants.go of https://github.com/aws/amazon-ssm-agent
+(3.3.1142.0): an empty value means the agent's default.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+DEFAULT_ORDER: Final = ("OnPrem", "EC2", "CustomIdentity")
+"""Identity.ConsumptionOrder where the file says nothing: the first that fits wins."""
+
+
+@dataclass(frozen=True, slots=True)
+class AgentConfig:
+    """What ``amazon-ssm-agent.json`` says; ``path`` '' where no such file is there.
+
+    ``problems`` are sentences about what the agent would ignore or misread in it.
+    """
+
+    path: str = ""
+    region: str = ""
+    service_domain: str = ""
+    ssm_endpoint: str = ""
+    mds_endpoint: str = ""
+    mgs_endpoint: str = ""
+    s3_endpoint: str = ""
+    kms_endpoint: str = ""
+    share_credentials: bool = True
+    share_profile: str = ""
+    self_update: bool = False
+    order: tuple[str, ...] = DEFAULT_ORDER
+    problems: tuple[str, ...] = ()

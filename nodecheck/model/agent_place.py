@@ -1,0 +1,80 @@
+"""Where the agent keeps what it knows, on each platform.
+
+Source: agent/appconfig/constants_unix.go and constants_windows.go of
+https://github.com/aws/amazon-ssm-agent (3.3.1142.0).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True)
+class AgentPlace:
+    """Folders of one platform: the agent's data, its logs, and the files of its configuration.
+
+    ``configs`` are tried in this order; where none is there, the agent runs on its defaults.
+    """
+
+    data: str
+    logs: str
+    configs: tuple[str, ...]
+
+    @property
+    def log(self) -> str:
+        """Return the main log, in local time without a zone."""
+        return f"{self.logs}/amazon-ssm-agent.log"
+
+    @property
+    def error_log(self) -> str:
+        """Return the log of errors alone."""
+        return f"{self.logs}/errors.log"
+
+    @property
+    def hibernate_log(self) -> str:
+        """Return the log that is written while the agent hibernates; it stays afterwards."""
+        return f"{self.logs}/hibernate.log"
+
+    @property
+    def update_log(self) -> str:
+        """Return the log of the updater."""
+        return f"{self.logs}/AmazonSSMAgent-update.txt"
+
+    @property
+    def audits(self) -> str:
+        """Return the folder of the audit files."""
+        return f"{self.logs}/audits"
+
+    @property
+    def identity_config(self) -> str:
+        """Return the file that says as whom the agent acts; it holds no key."""
+        return f"{self.data}/runtimeconfig/identity_config.json"
+
+    @property
+    def registration(self) -> str:
+        """Return the file of a hybrid registration; it holds no key."""
+        return f"{self.data}/registration"
+
+
+LINUX: Final = AgentPlace(
+    "/var/lib/amazon/ssm",
+    "/var/log/amazon/ssm",
+    (
+        "/usr/bin/configuration/amazon-ssm-agent.json",
+        "/etc/amazon/ssm/amazon-ssm-agent.json",
+    ),
+)
+WINDOWS: Final = AgentPlace(
+    "C:/ProgramData/Amazon/SSM",
+    "C:/ProgramData/Amazon/SSM/Logs",
+    (
+        "C:/Program Files/Amazon/SSM/configuration/amazon-ssm-agent.json",
+        "C:/Program Files/Amazon/SSM/amazon-ssm-agent.json",
+    ),
+)
+
+
+def place_of(system: str) -> AgentPlace:
+    """Return the place of a platform, as ``Platform.system`` names it."""
+    return WINDOWS if system == "windows" else LINUX
