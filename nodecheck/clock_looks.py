@@ -17,6 +17,7 @@ from nodecheck.model.clock import (
 from nodecheck.model.clock_history import HistoryFacts
 from nodecheck.model.discipline import DisciplineFacts
 from nodecheck.model.errors import ProbeError
+from nodecheck.model.hardware_clock import HardwareFacts, joined
 from nodecheck.model.node import NodeFacts
 from nodecheck.model.selection import is_narrow
 from nodecheck.model.skew import SkewFacts
@@ -29,6 +30,7 @@ from nodecheck.probes import (
     clock_daemons,
     clock_date,
     clock_discipline,
+    clock_hardware,
     clock_history,
     clock_join,
     clock_ntp,
@@ -58,6 +60,17 @@ def _ask_servers(look: Look) -> NtpFacts:
     return clock_ntp.measure(look.host, look.outcomes.get(TimeConfiguration).servers)
 
 
+def _ask_hardware(look: Look) -> HardwareFacts:
+    """Ask the hardware clocks, unless the operator named who is to be asked."""
+    named = look.settings.texts("clock.servers")
+    return HardwareFacts() if named else clock_hardware.look(look.host)
+
+
+def _said(look: Look) -> NtpFacts | ProbeError:
+    found = look.outcomes
+    return joined(found.outcome(NtpFacts), found.outcome(HardwareFacts))
+
+
 def _ask_endpoint(look: Look) -> DateReading:
     url = look.settings.text("clock.endpoint")
     limit_s = max(look.limit_s - CLOSING_S, CLOSING_S)
@@ -68,7 +81,7 @@ def _bisect_date(look: Look) -> BisectedDate:
     """Ask the endpoint more often where NTP has not narrowed what it said."""
     found = look.outcomes
     date = found.get(DateReading)
-    if is_narrow(found.outcome(NtpFacts), date, look.host.clock.monotonic_ns()):
+    if is_narrow(_said(look), date, look.host.clock.monotonic_ns()):
         return BisectedDate(date)
     url = clock_date.endpoint(look.settings.text("clock.endpoint"), region(look))
     left_s = look.limit_s - CLOSING_S
@@ -86,7 +99,7 @@ def _join_clock(look: Look) -> ClockFacts:
     bisected = found.outcome(BisectedDate)
     first = found.outcome(DateReading)
     date = bisected.reading if isinstance(bisected, BisectedDate) else first
-    return clock_join.look(look.host, found.outcome(NtpFacts), date, discipline)
+    return clock_join.look(look.host, _said(look), date, discipline)
 
 
 DISCIPLINE: Final = clock_discipline.Parts(
@@ -126,11 +139,18 @@ CLOCK_PROBES: Final = (
     Probe(NtpFacts, _ask_servers, (TimeConfiguration,), uses_network=True, limit_s=4),
     Probe(AgentProxy, lambda look: agent_proxy.look(look.host), limit_s=1),
     Probe(DateReading, _ask_endpoint, (NodeFacts, AgentProxy), uses_network=True, limit_s=4),
-    Probe(BisectedDate, _bisect_date, (NtpFacts, DateReading), uses_network=True, limit_s=4),
+    Probe(HardwareFacts, _ask_hardware, limit_s=1),
+    Probe(
+        BisectedDate,
+        _bisect_date,
+        (NtpFacts, HardwareFacts, DateReading),
+        uses_network=True,
+        limit_s=4,
+    ),
     Probe(
         ClockFacts,
         _join_clock,
-        (TimeConfiguration, NtpFacts, DateReading, BisectedDate),
+        (TimeConfiguration, NtpFacts, HardwareFacts, DateReading, BisectedDate),
         limit_s=JOIN_S,
         joins=True,
     ),

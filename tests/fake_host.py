@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from contextlib import AbstractContextManager
 
+    from nodecheck.model.hardware_clock import HardwareStamp
     from nodecheck.model.kernel_clock import KernelClock
 
 LINUX = Platform("linux", "Debian GNU/Linux 12", "x86_64")
@@ -185,6 +186,7 @@ class FakeSteering:
 
     kernel: KernelClock | ProbeError = field(default_factory=lambda: Absent("no kernel record"))
     sockets: dict[str, Datagrams] = field(default_factory=dict)
+    stamps: dict[str, HardwareStamp | ProbeError] = field(default_factory=dict)
 
     def kernel_clock(self) -> KernelClock:
         if isinstance(self.kernel, ProbeError):
@@ -196,6 +198,12 @@ class FakeSteering:
             msg = f"{path}: not there"
             raise Absent(msg)
         return self.sockets[path]
+
+    def hardware_clock(self, path: str) -> HardwareStamp:
+        stamp = self.stamps.get(path, Absent(f"{path}: not there"))
+        if isinstance(stamp, ProbeError):
+            raise stamp
+        return stamp
 
 
 @dataclass

@@ -61,7 +61,8 @@ HOW IT IS MEASURED
   (169.254.169.123, fd00:ec2::123) on EC2, the servers this node is configured to follow, and
   time.aws.com outside EC2. A reply must echo a random 64-bit stamp. Servers that say that they are
   not synchronised are not believed. A strict majority is needed, one vote for each operator; all
-  of Amazon's addresses are one. A PTP hardware clock is not read by this version.
+  of Amazon's addresses are one, and so is the PTP hardware clock of an EC2 network card (read with
+  the error bound that its driver gives; without one it proves nothing).
   NTP can narrow what the endpoint says and never overrules it: the endpoint judges the signatures.
 
 HOW TO MEND

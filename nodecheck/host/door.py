@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from contextlib import AbstractContextManager
 
+    from nodecheck.model.hardware_clock import HardwareStamp
     from nodecheck.model.kernel_clock import KernelClock
     from nodecheck.model.node import FileDigest, FileState, Platform, ProcessState
 
@@ -154,9 +155,12 @@ class Steering(Protocol):
     def daemon_socket(self, path: str) -> Datagrams:
         """Connect to the local datagram socket of a daemon."""
 
+    def hardware_clock(self, path: str) -> HardwareStamp:
+        """Read a PTP hardware clock, such as ``/dev/ptp0``, between two monotonic stamps."""
+
 
 class NoSteering:
-    """A platform that has neither."""
+    """A platform that has none of these."""
 
     def kernel_clock(self) -> KernelClock:
         """Say so."""
@@ -164,6 +168,11 @@ class NoSteering:
         raise Absent(msg)
 
     def daemon_socket(self, path: str) -> Datagrams:
+        """Say so."""
+        msg = f"{path}: not there"
+        raise Absent(msg)
+
+    def hardware_clock(self, path: str) -> HardwareStamp:
         """Say so."""
         msg = f"{path}: not there"
         raise Absent(msg)

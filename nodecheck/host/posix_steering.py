@@ -1,4 +1,4 @@
-"""The kernel's record of who steers its clock, and the local socket of a daemon that does."""
+"""The kernel's record of who steers its clock, the socket of a daemon, hardware clocks."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 from nodecheck.host.door import Received
 from nodecheck.model.errors import Absent, Denied, ProbeError
+from nodecheck.model.hardware_clock import HardwareStamp
 from nodecheck.model.kernel_clock import KernelClock
 
 if TYPE_CHECKING:
@@ -59,6 +60,25 @@ class PosixSteering:
             ProbeError: it is no such socket.
         """
         return _UnixSocket(path, self._clock)
+
+    def hardware_clock(self, path: str) -> HardwareStamp:
+        """Read a PTP hardware clock, by the clock id of its open device (clock_gettime(3)).
+
+        Raises:
+            Absent: there is no such device.
+            Denied: this user may not open it.
+            ProbeError: it is no clock.
+        """
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+            try:
+                before_ns = self._clock.monotonic_ns()
+                clock_ns = time.clock_gettime_ns((~descriptor << 3) | 3)
+                return HardwareStamp(before_ns, clock_ns, self._clock.monotonic_ns())
+            finally:
+                os.close(descriptor)
+        except OSError as exc:
+            raise _translated(path, exc, "not there") from exc
 
 
 def _adjtimex() -> tuple[int, int, int]:
@@ -131,9 +151,9 @@ class _UnixSocket:
             os.unlink(self._own)
 
 
-def _translated(path: str, exc: OSError) -> ProbeError:
+def _translated(path: str, exc: OSError, absent: str = "nothing listens") -> ProbeError:
     if isinstance(exc, (FileNotFoundError, NotADirectoryError, ConnectionRefusedError)):
-        return Absent(f"{path}: nothing listens")
+        return Absent(f"{path}: {absent}")
     if isinstance(exc, PermissionError):
         return Denied(f"{path}: permission denied")
     return ProbeError(f"{path}: {exc.strerror or exc}")
