@@ -51,11 +51,12 @@ def _clock_policy(bench: Bench) -> ClockPolicy:
 
 def judge_discipline(bench: Bench) -> Verdict:
     """Return the verdict of this check on what the probes found."""
-    clock = bench.outcomes.outcome(ClockFacts)
+    clock, log = bench.outcomes.outcome(ClockFacts), bench.outcomes.outcome(SkewFacts)
     return clock_discipline.judge(
         bench.outcomes.get(DisciplineFacts),
         clock if isinstance(clock, ClockFacts) else None,
         _clock_policy(bench),
+        log.refusal if isinstance(log, SkewFacts) else None,
     )
 
 

@@ -16,6 +16,7 @@ from math import inf
 from typing import TYPE_CHECKING
 
 from nodecheck.checks import clock_fix
+from nodecheck.checks.clock_boot import agent_before_time
 from nodecheck.checks.clock_words import human
 from nodecheck.checks.discipline_causes import age_of, silence, troubles, unseen
 from nodecheck.checks.discipline_evidence import evidence_of
@@ -26,6 +27,7 @@ from nodecheck.model.verdict import Status, Verdict
 if TYPE_CHECKING:
     from nodecheck.model.clock import ClockFacts, ClockPolicy
     from nodecheck.model.discipline import DisciplineFacts
+    from nodecheck.model.skew import SkewRefusal
 
 CHECK_ID = "clock.discipline"
 QUESTION = "which daemon steers the clock, is it synchronised, to what, and would it step?"
@@ -56,6 +58,9 @@ CAUSES
                         from what it claims by more than both bounds together; where only the
                         Date of the endpoint measured, by more than 2 s, for a server may write
                         its Date a moment late
+  agent-before-time     AWS refused the agent's signature in the first 15 minutes of this boot, and
+                        the agent's unit waits for no unit of time. Without a refusal the missing
+                        order is evidence only.
 
 HOW IT IS SEEN
   chrony       its command protocol: UDP 127.0.0.1:323, else /run/chrony/chronyd.sock
@@ -65,7 +70,6 @@ HOW IT IS SEEN
   ClockBound   shared memory /var/run/clockbound/shm0, evidence only
   kernel       maxerror below 16 s (adjtimex): it grows by 500 us/s since the clock was last
                steered. Not STA_UNSYNC: chronyd without rtcsync leaves it set.
-  Whether the SSM Agent waits for the time at boot (After=time-sync.target) is evidence only.
 
 HOW TO MEND
   none         Debian, Ubuntu: apt-get install chrony; Amazon Linux, RHEL: dnf install chrony
@@ -74,6 +78,8 @@ HOW TO MEND
   chrony       chronyc makestep             (steps at once, whatever its makestep line says)
   timesyncd    systemctl restart systemd-timesyncd
   ntpd         systemctl restart ntpd       (started with -g it steps once, however far)
+  boot order   Wants= and After=time-sync.target in a drop-in of the agent's unit, and chrony-wait
+               or systemd-time-wait-sync enabled
   Then restart the SSM Agent: while it hibernates it may not notice for an hour.
 
 SOURCES
@@ -83,19 +89,27 @@ SOURCES
 """
 
 
-def judge(facts: DisciplineFacts, clock: ClockFacts | None, policy: ClockPolicy) -> Verdict:
+def judge(
+    facts: DisciplineFacts,
+    clock: ClockFacts | None,
+    policy: ClockPolicy,
+    refusal: SkewRefusal | None = None,
+) -> Verdict:
     """Return the verdict on what steers the clock.
 
     Args:
         facts: what was seen of daemons and kernel.
         clock: the independent measure, None where there is none.
         policy: how far the clock may be off.
+        refusal: the newest signature of the agent that AWS refused for its time.
     """
     evidence = evidence_of(facts, clock)
     hidden = unseen(facts)
     if hidden is not None:
         return Verdict.of(CHECK_ID, Status.UNKNOWN, (hidden,), evidence=evidence)
     found = list(troubles(facts, clock, policy))
+    early = agent_before_time(facts, clock, refusal)
+    found += [early] if early else []
     if not found:
         return Verdict.ok(CHECK_ID, _describe(facts), evidence)
     status = Status.CRIT if is_outside(clock, policy) else Status.WARN

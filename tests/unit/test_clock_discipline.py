@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from math import inf
 
 import pytest
@@ -22,6 +23,7 @@ from nodecheck.model.discipline import (
     StepRule,
 )
 from nodecheck.model.kernel_clock import ClockBound, KernelClock
+from nodecheck.model.skew import SkewRefusal
 from nodecheck.model.verdict import Status
 from tests.discipline_builders import (
     CHRONYD,
@@ -381,3 +383,38 @@ def test_sources_are_named() -> None:
         "none of the sources of chronyd answers (10.0.0.0, 10.0.0.1, 10.0.0.2), "
         "never since it started"
     )
+
+
+def refused(after_boot_s: float, *, is_slow: bool = True) -> SkewRefusal:
+    """A signature that AWS refused some time after this boot."""
+    clock = measured(0.0)
+    assert clock.estimate is not None
+    booted_at = clock.estimate.corrected.at(0)
+    return SkewRefusal(300, booted_at + timedelta(seconds=after_boot_s), is_slow)
+
+
+def test_an_agent_that_was_refused_at_boot_started_before_the_time() -> None:
+    verdict = judge(facts(), measured(0.0), POLICY, refused(40))
+    assert (verdict.status, verdict.reason) == (Status.WARN, "agent-before-time")
+    assert "40" in verdict.message
+    assert "slow" in verdict.message
+    (fix,) = verdict.fixes
+    assert "/etc/systemd/system/amazon-ssm-agent.service.d/time.conf" in fix.command
+    assert "systemctl enable chrony-wait" in fix.command
+
+
+@pytest.mark.parametrize("after_boot_s", [-1, 901, 86_400])
+def test_a_refusal_of_another_boot_or_hour_has_another_cause(after_boot_s: float) -> None:
+    verdict = judge(facts(), measured(0.0), POLICY, refused(after_boot_s))
+    assert verdict.status is Status.OK
+
+
+def test_an_agent_that_waits_for_the_time_is_not_to_blame() -> None:
+    setup = Setup(agent_unit="amazon-ssm-agent.service", agent_after=("time-sync.target",))
+    verdict = judge(facts(setup=setup), measured(0.0), POLICY, refused(40))
+    assert verdict.status is Status.OK
+
+
+def test_without_the_true_time_nobody_knows_when_the_boot_was() -> None:
+    verdict = judge(facts(), measured(None), POLICY, refused(40))
+    assert verdict.status is Status.OK
