@@ -104,6 +104,22 @@ def _add_run(run: argparse.ArgumentParser) -> None:
     add("--deadline", type=float, metavar="SECONDS", help="time for checks and delivery (10)")
     add("--splay", type=float, metavar="SECONDS", help="spread reports of a fleet over (0)")
     add("--offline", action="store_const", const=True, help="use no network")
+    add("--region", metavar="REGION", help="the node's Region (default: discovered)")
+    stage = run.add_mutually_exclusive_group()
+    stage.add_argument(
+        "--preflight",
+        action="store_const",
+        const="preflight",
+        dest="stage",
+        help="before registration: what only a registered agent can have is left out",
+    )
+    stage.add_argument(
+        "--ami",
+        action="store_const",
+        const="image",
+        dest="stage",
+        help="a gate for images: refuses registrations, credentials and logs baked in",
+    )
     _add_config(run)
     add("--dry-run", action="store_true", help="print what would be sent, and send nothing")
     loudness = run.add_mutually_exclusive_group()

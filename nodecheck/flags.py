@@ -18,6 +18,8 @@ FLAGS: Final = {
     "only": "run.only",
     "skip": "run.skip",
     "offline": "run.offline",
+    "stage": "run.stage",
+    "region": "node.region",
     "fail_on": "run.fail_on",
     "deadline": "run.deadline_s",
     "report": "report.sinks",

@@ -25,6 +25,7 @@ from nodecheck.model.settings import DEFAULTS
 from nodecheck.model.verdict import SkipReason, Verdict
 from nodecheck.plan import Outcomes
 from nodecheck.probing import PROBES
+from nodecheck.stages import excuse
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -95,6 +96,7 @@ def run_once(
             verdicts.append(_left_out(check))
             continue
         verdict, trace = judge(check, looking.outcomes, settings, now)
+        verdict = excuse(verdict, settings.text("run.stage"))
         traces += [trace] if trace else []
         took_ms = looking.took_ms(check.needs)
         verdicts.append(waive(verdict, settings.waivers, now).completed(check.why, took_ms))

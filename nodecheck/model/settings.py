@@ -72,6 +72,13 @@ KEYS: Final = (
     Key("run.skip", Kind.LIST, (), "checks or groups to leave out"),
     Key("run.offline", Kind.SWITCH, default=False, meaning="use no network"),
     Key(
+        "run.stage",
+        Kind.TEXT,
+        "node",
+        "what is checked: a node, one before its registration, or an image",
+        choices=("node", "preflight", "image"),
+    ),
+    Key(
         "run.fail_on",
         Kind.TEXT,
         "warn",

@@ -28,7 +28,7 @@ JUDGES: Final = {"policies", "clock_judges", "agent_judges", "health_judges", "n
     "catalogue",
     "causes",
 }
-RUN: Final = LOOKS | JUDGES | {"looking", "judging", "outlets", "delivering", "run"}
+RUN: Final = LOOKS | JUDGES | {"looking", "judging", "stages", "outlets", "delivering", "run"}
 CLI: Final = {"arguments", "manual", "running", "telling", "settings", "settings_file", "flags"}
 MAY_IMPORT: Final = {
     "model": {"model"},
@@ -53,6 +53,7 @@ MAY_IMPORT: Final = {
     "node_judges": {"plan", "policies", "checks", "model"},
     "catalogue": {"plan"} | JUDGES,
     "causes": {"plan"},
+    "stages": {"model"},
     "looking": {"plan", "host", "model"},
     "judging": {"plan", "looking", "host", "model"},
     "outlets": {"policies", "sinks", "host", "model"},
@@ -64,6 +65,7 @@ MAY_IMPORT: Final = {
         "judging",
         "catalogue",
         "causes",
+        "stages",
         "outlets",
         "sinks",
         "host",
