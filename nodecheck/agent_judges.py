@@ -11,6 +11,7 @@ from nodecheck.checks import (
     agent_running,
     agent_signature,
     agent_signing_key,
+    agent_snap_files,
     agent_snap_signature,
     agent_version,
 )
@@ -63,10 +64,12 @@ def judge_signature(bench: Bench) -> Verdict:
 def judge_files(bench: Bench) -> Verdict:
     """Return the verdict of this check on what the probes found."""
     found = bench.outcomes
+    install = found.get(InstallSurvey)
+    if install.installations and not install.unobserved and _is_snap(install):
+        policy = policies.snaps(bench.settings)
+        return agent_snap_files.judge(found.get(SnapProofs), policy, found.get(FileFacts))
     found.get(KeyRing)  # without it nothing is proven
-    return agent_files.judge(
-        found.get(InstallSurvey), found.get(PackageFacts), found.get(FileFacts)
-    )
+    return agent_files.judge(install, found.get(PackageFacts), found.get(FileFacts))
 
 
 def judge_running(bench: Bench) -> Verdict:
@@ -153,8 +156,8 @@ AGENT_CHECKS: Final = (
         "agent.files",
         agent_files.QUESTION,
         "A file that is not the signed one, or that others can replace, runs as root.",
-        agent_files.EXPLANATION,
-        (InstallSurvey, PackageFacts, FileFacts, KeyRing, ClockFacts, UpdateWindow),
+        agent_files.EXPLANATION + "\n" + agent_snap_files.EXPLANATION,
+        (InstallSurvey, PackageFacts, SnapProofs, FileFacts, KeyRing, ClockFacts, UpdateWindow),
         tempered(judge_files),
     ),
     Check(

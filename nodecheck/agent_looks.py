@@ -6,13 +6,15 @@ from typing import TYPE_CHECKING, Final
 
 from nodecheck import policies
 from nodecheck.checks.agent_installed import survey
-from nodecheck.checks.verified import verified_version
+from nodecheck.checks.agent_snap_signature import signed_programs
+from nodecheck.checks.verified import verified_snap, verified_version
 from nodecheck.found import corrected, region
+from nodecheck.model.agent import Channel
 from nodecheck.model.clock import (
     ClockFacts,
 )
 from nodecheck.model.errors import ProbeError
-from nodecheck.model.history import History
+from nodecheck.model.history import History, VerifiedVersion
 from nodecheck.model.install import (
     ByHandFacts,
     DebFacts,
@@ -114,6 +116,14 @@ def _survey(look: Look) -> InstallSurvey:
     )
 
 
+def _look_at_files(look: Look) -> FileFacts:
+    install = look.outcomes.get(InstallSurvey)
+    channels = {item.channel for item in install.installations}
+    if channels == {Channel.SNAP}:
+        return agent_files.look_around_snap(look.host)
+    return agent_files.look(look.host, look.outcomes.get(PackageFacts))
+
+
 def _ask_region(look: Look) -> ReleaseFacts:
     installations = look.outcomes.get(InstallSurvey).installations
     if not installations:
@@ -137,10 +147,18 @@ def _remember(look: Look) -> History:
     """Keep what this run has proven, where it has, for runs after the next update."""
     packages = look.outcomes.outcome(PackageFacts)
     files = look.outcomes.outcome(FileFacts)
-    proven = None
-    if isinstance(packages, PackageFacts) and isinstance(files, FileFacts):
+    proven = _proven_snap(look)
+    if isinstance(packages, PackageFacts) and isinstance(files, FileFacts) and packages.packages:
         proven = verified_version(packages.packages, files)
     return verified_history.look(look.host.state, look.state_folder, proven)
+
+
+def _proven_snap(look: Look) -> VerifiedVersion | None:
+    snaps, proofs = look.outcomes.outcome(SnapFacts), look.outcomes.outcome(SnapProofs)
+    if not isinstance(snaps, SnapFacts) or not isinstance(proofs, SnapProofs):
+        return None
+    signed = signed_programs(proofs, policies.snaps(look.settings))
+    return verified_snap(snaps.installations, signed)
 
 
 def _look_for_updates(look: Look) -> UpdateWindow:
@@ -175,8 +193,8 @@ AGENT_PROBES: Final = (
     Probe(PackageFacts, _gather_packages, (RpmFacts, ArchiveFacts), limit_s=JOIN_S, joins=True),
     Probe(
         FileFacts,
-        lambda look: agent_files.look(look.host, look.outcomes.get(PackageFacts)),
-        (PackageFacts,),
+        _look_at_files,
+        (InstallSurvey, PackageFacts),
     ),
     Probe(
         ReleaseFacts,
@@ -185,6 +203,6 @@ AGENT_PROBES: Final = (
         uses_network=True,
     ),
     Probe(RunningFacts, _look_for_processes, (InstallSurvey,)),
-    Probe(History, _remember, (PackageFacts, FileFacts), limit_s=2),
+    Probe(History, _remember, (PackageFacts, FileFacts, SnapProofs), limit_s=2),
     Probe(UpdateWindow, _look_for_updates, (UpdateStart, FileFacts, RunningFacts), limit_s=2),
 )

@@ -16,11 +16,11 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from nodecheck.checks import agent_running, agent_snap_signature
+from nodecheck.checks import agent_running, agent_snap_files, agent_snap_signature
 from nodecheck.host.here import this_host
 from nodecheck.model.agent import InstallFacts
 from nodecheck.model.snap import SnapPin, SnapPolicy
-from nodecheck.probes import agent_process, agent_snap, agent_snap_proof
+from nodecheck.probes import agent_files, agent_process, agent_snap, agent_snap_proof
 from tests.snap_maker import FOLDER, PUBLISHER, SNAP_ID, Store, root_text
 
 if TYPE_CHECKING:
@@ -29,6 +29,34 @@ if TYPE_CHECKING:
 BLOB = Path("/var/lib/snapd/snaps/amazon-ssm-agent_7993.snap")
 MOUNT = Path("/snap/amazon-ssm-agent/7993")
 CORE = MOUNT / "amazon-ssm-agent"
+UNIT = Path("/etc/systemd/system/snap.amazon-ssm-agent.amazon-ssm-agent.service")
+DROP_IN = UNIT.with_name(f"{UNIT.name}.d") / "more.conf"
+ENVIRONMENT = Path("/etc/environment")
+UNIT_TEXT = """\
+[Unit]
+# Auto-generated, DO NOT EDIT
+Description=Service for snap application amazon-ssm-agent.amazon-ssm-agent
+Requires=snap-amazon\\x2dssm\\x2dagent-7993.mount
+Wants=network.target
+After=snap-amazon\\x2dssm\\x2dagent-7993.mount network.target snapd.apparmor.service
+X-Snappy=yes
+
+[Service]
+EnvironmentFile=-/etc/environment
+ExecStart=/usr/bin/snap run amazon-ssm-agent
+SyslogIdentifier=amazon-ssm-agent.amazon-ssm-agent
+Restart=always
+WorkingDirectory=/var/snap/amazon-ssm-agent/7993
+TimeoutStopSec=30
+Type=simple
+
+[Install]
+WantedBy=multi-user.target
+"""
+USUAL_PATH = (
+    'PATH="/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/usr/games:'
+    '/usr/local/games:/snap/bin"\n'
+)
 YAML = "name: amazon-ssm-agent\nversion: 3.3.200.0\n"
 POLICY = SnapPolicy((SnapPin(SNAP_ID, PUBLISHER),))
 
@@ -129,6 +157,43 @@ def rewrite() -> None:
         blob.truncate()
 
 
+def with_environment(text: str) -> Callable[[], None]:
+    def prepare() -> None:
+        mount()
+        ENVIRONMENT.write_text(USUAL_PATH + text)
+
+    return prepare
+
+
+def with_drop_in(text: str) -> Callable[[], None]:
+    def prepare() -> None:
+        mount()
+        DROP_IN.parent.mkdir()
+        DROP_IN.write_text(text)
+
+    return prepare
+
+
+def without_unit() -> None:
+    mount()
+    UNIT.unlink()
+
+
+def writable_unit() -> None:
+    mount()
+    UNIT.chmod(0o664)
+
+
+def start_over() -> None:
+    """Write what snapd and the distribution write."""
+    UNIT.write_text(UNIT_TEXT)
+    UNIT.chmod(0o644)
+    ENVIRONMENT.write_text(USUAL_PATH)
+    shutil.rmtree(DROP_IN.parent, ignore_errors=True)
+
+
+PROXY = "[Service]\nEnvironment=HTTPS_PROXY=http://squid:3128\n"
+OTHER_START = "[Service]\nExecStart=\nExecStart=/usr/bin/snap run --shell amazon-ssm-agent\n"
 CASES: dict[str, Callable[[], None]] = {
     "genuine": mount,
     "flipped byte": flip,
@@ -140,6 +205,13 @@ CASES: dict[str, Callable[[], None]] = {
     "path of a detached blob": detach,
     "folder of the blob covered": cover_blob,
     "blob rewritten in place": rewrite,
+    "proxy in a drop-in": with_drop_in(PROXY),
+    "another start": with_drop_in(OTHER_START),
+    "loader in a drop-in": with_drop_in("[Service]\nEnvironment=LD_PRELOAD=/tmp/x.so\n"),
+    "loader in the environment": with_environment("export LD_PRELOAD=/tmp/x.so\n"),
+    "path in the environment": with_environment("PATH=/tmp:/usr/bin\n"),
+    "no unit file": without_unit,
+    "unit that others can write": writable_unit,
 }
 
 
@@ -154,10 +226,14 @@ def look() -> dict[str, object]:
     signed = agent_snap_signature.signed_programs(proofs, POLICY)
     verdict = agent_snap_signature.judge(proofs, POLICY, None)
     run_verdict = agent_running.judge(InstallFacts(snaps.installations, ()), running, signed)
+    around = agent_files.look_around_snap(host)
+    files = agent_snap_files.judge(proofs, POLICY, around)
     (proof,) = proofs.proofs
     return {
         "signature": f"{verdict.status.value} {verdict.reason}",
         "message": verdict.message,
+        "files": f"{files.status.value} {files.reason}",
+        "files_message": files.message,
         "running": f"{run_verdict.status.value} {run_verdict.reason}",
         "on_device": [item.device == proof.mount.device for item in running.processes],
         "unpinned": agent_snap_signature.judge(proofs, SnapPolicy(), None).reason,
@@ -169,6 +245,7 @@ if __name__ == "__main__":
     genuine = BLOB.read_bytes()
     found = {}
     for name, prepare in CASES.items():
+        start_over()
         prepare()
         found[name] = look()
         for _ in range(2):

@@ -10,14 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from nodecheck.checks.file_safety import (
-    is_staffs,
-    judge_folder,
-    judge_place,
-    judge_reading,
-    judge_safety,
-    quote,
-)
+from nodecheck.checks.file_safety import judge_places, judge_safety, quote
 from nodecheck.checks.proof import (
     Problem,
     conclude,
@@ -64,7 +57,7 @@ LIMITS
            unproven-digests: no key that is believed has signed the package
            no-files: the signed package names no file
            no-package, timeout: see "nodecheck explain agent.signature"
-           channel-not-verified: the files of snaps and on Windows are not compared
+           channel-not-verified: the files on Windows are not compared
            update-in-progress: the files are being replaced
   crit     digest: a file is not the signed bytes (of a deb also the unit file)
            missing, kind, link-target: a signed file is gone, or something else is in its place
@@ -121,7 +114,7 @@ def judge(install: InstallFacts, facts: PackageFacts, files: FileFacts) -> Verdi
     restore = reinstall_fix(facts.packages[0]) if facts.packages else None
     for file in files.files:
         problems += _judge_file(file, restore)
-    problems += _judge_places(files)
+    problems += judge_places(files)
     problems += _judge_start(files)
     programs = sum(1 for file in files.files if file.digest)
     text = f"{programs} files are the bytes that were signed"
@@ -197,23 +190,6 @@ def _judge_start(files: FileFacts) -> list[Problem]:
         text = f"{state.path}: dpkg lists this program as the agent's, its signed package does not"
         found.append(problem(Status.CRIT, "unsigned-program", text, state.path))
     return found
-
-
-def _judge_places(files: FileFacts) -> list[Problem]:
-    """Return who else may change, replace or add a file that the agent's start depends on."""
-    places = (*files.start.places, *((files.settings_place,) if files.settings_place else ()))
-    found = [item for place in places for item in judge_place(place)]
-    judged = {file.expected.path for file in files.files} | {place.path for place in places}
-    for folder in files.folders:
-        if folder.path not in judged:
-            found += judge_folder(folder)
-    judged |= {folder.path for folder in files.folders}
-    for folder in files.start.folders:
-        if folder.path not in judged and not is_staffs(folder):
-            found += judge_folder(folder)
-    for state in (*files.start.readings, *files.settings):
-        found += judge_reading(state)
-    return list(dict.fromkeys(found))
 
 
 def _evidence(facts: PackageFacts, files: FileFacts) -> tuple[Evidence, ...]:

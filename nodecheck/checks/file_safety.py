@@ -11,7 +11,7 @@ from nodecheck.model.verdict import Finding, Fix, Status
 
 if TYPE_CHECKING:
     from nodecheck.model.node import FileState
-    from nodecheck.model.trust import InstalledFile, SignedFile
+    from nodecheck.model.trust import FileFacts, InstalledFile, SignedFile
 
 _OTHERS_WRITE: Final = 0o022
 _STICKY: Final = 0o1000
@@ -109,6 +109,23 @@ def judge_reading(state: FileState) -> list[Problem]:
             Problem(Status.CRIT, Finding("writable", text, path), Fix(f"chmod go-w {target}"))
         )
     return found
+
+
+def judge_places(files: FileFacts) -> list[Problem]:
+    """Return who else may change, replace or add a file that the agent's start depends on."""
+    places = (*files.start.places, *((files.settings_place,) if files.settings_place else ()))
+    found = [item for place in places for item in judge_place(place)]
+    judged = {file.expected.path for file in files.files} | {place.path for place in places}
+    for folder in files.folders:
+        if folder.path not in judged:
+            found += judge_folder(folder)
+    judged |= {folder.path for folder in files.folders}
+    for folder in files.start.folders:
+        if folder.path not in judged and not is_staffs(folder):
+            found += judge_folder(folder)
+    for state in (*files.start.readings, *files.settings):
+        found += judge_reading(state)
+    return list(dict.fromkeys(found))
 
 
 def quote(path: str) -> str:

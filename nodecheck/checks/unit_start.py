@@ -11,13 +11,11 @@ systemd.service.html and, for what the manager gives to all services, systemd-sy
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from nodecheck.checks.proof import Problem
+from nodecheck.model.unit_file import UnitFile
 from nodecheck.model.verdict import Finding, Fix, Status
-
-if TYPE_CHECKING:
-    from nodecheck.model.unit_file import UnitFile
 
 _OTHER_ROOT: Final = frozenset(
     {
@@ -38,12 +36,22 @@ _USUAL_PATH: Final = re.compile(
     rf"""(?<!\S)(["']?)PATH=(["']?){_FOLDER}(?::{_FOLDER})*\2\1(?!\S)"""
 )
 """What systemd sets by itself (systemd.exec(5), ``$PATH``), in any order."""
+_SNAP: Final = "/usr/bin/snap"
+_OF_SNAPD: Final = frozenset(
+    {
+        ("ExecStart", f"{_SNAP} run amazon-ssm-agent"),
+        ("EnvironmentFile", "-/etc/environment"),
+    }
+)
+_SNAP_ENVIRONMENT: Final = "/etc/environment"
+_SNAP_FOLDER: Final = rf"(?:{_FOLDER}|/usr/(?:local/)?games|/snap/bin)"
+_SNAP_PATH: Final = re.compile(rf"""PATH=(["']?){_SNAP_FOLDER}(?::{_SNAP_FOLDER})*\1""")
 _MANAGER_KEYS: Final = frozenset({"DefaultEnvironment", "ManagerEnvironment"})
 _COMMAND_PREFIX: Final = "@-:+!|"
 CORE: Final = "amazon-ssm-agent"
 
 
-def judge_unit(unit: UnitFile, programs: frozenset[str]) -> tuple[Problem, ...]:
+def judge_unit(unit: UnitFile, programs: frozenset[str], name: str = CORE) -> tuple[Problem, ...]:
     """Return what the settings of one unit file or drop-in change about what is started."""
     found: list[Problem] = []
     for key, value in unit.settings:
@@ -52,8 +60,26 @@ def judge_unit(unit: UnitFile, programs: frozenset[str]) -> tuple[Problem, ...]:
             reason = "start-overridden" if status is Status.CRIT else "start-extended"
             text = f"{unit.path}: {key}={value[:80]}"
             finding = Finding(reason, text, unit.path)
-            found.append(Problem(status, finding, Fix("systemctl cat amazon-ssm-agent")))
+            found.append(Problem(status, finding, Fix(f"systemctl cat {name}")))
     return tuple(found)
+
+
+def judge_snap_unit(unit: UnitFile) -> tuple[Problem, ...]:
+    """Return what the unit that snapd writes for the agent, or a drop-in of it, has that is not so.
+
+    snapd starts the app of a snap by its own program and reads ``/etc/environment`` for every
+    service (wrappers/services.go of snapcore/snapd); the search path there has more folders.
+    """
+    settings = tuple(
+        (key, _without_path(value) if unit.path == _SNAP_ENVIRONMENT else value)
+        for key, value in unit.settings
+        if (key, value) not in _OF_SNAPD
+    )
+    return judge_unit(UnitFile(unit.path, settings), frozenset({_SNAP}), f"snap.{CORE}.{CORE}")
+
+
+def _without_path(value: str) -> str:
+    return "" if _SNAP_PATH.fullmatch(value) else value
 
 
 def judge_manager(settings: UnitFile) -> tuple[Problem, ...]:

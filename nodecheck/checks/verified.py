@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING
 from nodecheck.model.history import VerifiedVersion
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from nodecheck.model.agent import Installation
     from nodecheck.model.trust import FileFacts, SignedPackage
 
 
@@ -31,3 +34,12 @@ def verified_version(
     if not programs or any(found.get(file.path) != file.digest for file in programs):
         return None
     return VerifiedVersion(package.version, tuple((file.path, file.digest) for file in programs))
+
+
+def verified_snap(
+    installations: tuple[Installation, ...], signed: Mapping[str, str] | None
+) -> VerifiedVersion | None:
+    """Return the one installed snap with the programs of its proven blob, None without proof."""
+    if len(installations) != 1 or not signed:
+        return None
+    return VerifiedVersion(installations[0].version, tuple(sorted(signed.items())))

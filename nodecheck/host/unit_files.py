@@ -174,6 +174,27 @@ def _read_all(
     return tuple(unit for unit, _ in found.values()), tuple(state for _, state in found.values())
 
 
+def read_assignments_file(
+    files: Files, path: str, unobserved: list[str]
+) -> tuple[tuple[UnitFile, FileState], ...]:
+    """Return a file of lines ``NAME=value`` as settings ``Environment``; none where none is."""
+    final = look_behind(files, path, unobserved)
+    if final is None:
+        return ()
+    try:
+        text = files.read(final.path, UNIT_LIMIT_BYTES).decode("utf-8", "replace")
+    except ProbeError as exc:
+        unobserved.append(str(exc))
+        return ()
+    lines = (line.strip() for line in text.splitlines())
+    settings = tuple(
+        ("Environment", line.removeprefix("export ").strip())
+        for line in lines
+        if line and line[0] not in "#;"
+    )
+    return ((UnitFile(path, settings), final),)
+
+
 def _find_places(
     files: Files, folders: Iterable[str], unobserved: list[str]
 ) -> tuple[FileState, ...]:

@@ -8,10 +8,12 @@ may replace what lies below. What systemd reads besides is ``host/unit_files.py`
 from __future__ import annotations
 
 import posixpath
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
-from nodecheck.host.folders import find_place, look_above, look_at, look_behind, without_links
-from nodecheck.host.unit_files import look_at_start
+from nodecheck.host.agent_settings import look_at_settings
+from nodecheck.host.folders import look_above, look_at, look_behind, without_links
+from nodecheck.host.unit_files import look_at_start, read_assignments_file
 from nodecheck.model.agent import Channel
 from nodecheck.model.errors import Absent, ProbeError
 from nodecheck.model.node import FileKind
@@ -26,9 +28,17 @@ if TYPE_CHECKING:
 UNIT: Final = f"{AGENT_PACKAGE}.service"
 SEARCH_FOLDERS: Final = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin")
 """What a root shell and systemd search before /usr/bin."""
-SETTINGS_FOLDER: Final = "/etc/amazon/ssm"
-SETTINGS: Final = (f"{SETTINGS_FOLDER}/amazon-ssm-agent.json", f"{SETTINGS_FOLDER}/seelog.xml")
-"""What the agent reads at its start (agent/appconfig and agent/log of its source)."""
+SNAP_UNIT: Final = f"snap.{AGENT_PACKAGE}.{AGENT_PACKAGE}.service"
+SNAP_STARTERS: Final = (
+    "/usr/bin/snap",
+    "/usr/lib/snapd/snap-confine",
+    "/usr/lib/snapd/snap-exec",
+)
+"""What snapd's unit runs before the agent (snapd, cmd/snap-confine); the distribution's own."""
+
+SNAP_ENVIRONMENT: Final = "/etc/environment"
+"""Read by every unit that snapd writes (snapd, wrappers/services.go)."""
+
 DEB_LIST: Final = f"/var/lib/dpkg/info/{AGENT_PACKAGE}.list"
 DEB_LIST_LIMIT_BYTES: Final = 256 * 1024
 EXTRAS_LIMIT: Final = 1000
@@ -43,17 +53,8 @@ def look(host: Host, facts: PackageFacts) -> FileFacts:
     files, unobserved = host.files, list[str]()
     paths = tuple(file.path for file in signed)
     units = tuple(path for path in paths if path.endswith(f"/{UNIT}"))
-    settings = tuple(
-        state
-        for path in SETTINGS
-        if path not in paths and (state := look_behind(files, path, unobserved))
-    )
-    place = find_place(files, SETTINGS_FOLDER, unobserved)
-    above = (*SETTINGS, *(state.path for state in settings))
-    folders = (
-        *look_above(files, paths, unobserved),
-        *without_links(look_above(files, above, unobserved)),
-    )
+    settings = look_at_settings(files, paths, unobserved)
+    folders = (*look_above(files, paths, unobserved), *settings.folders)
     start = look_at_start(files, UNIT, units, unobserved)
     shadows = _find_shadows(files, signed, unobserved)
     extras = _find_extras(files, facts, unobserved)
@@ -64,8 +65,37 @@ def look(host: Host, facts: PackageFacts) -> FileFacts:
         shadows=shadows,
         unobserved=tuple(dict.fromkeys(unobserved)),
         extras=extras,
-        settings=settings,
-        settings_place=place,
+        settings=settings.files,
+        settings_place=settings.place,
+    )
+
+
+def look_around_snap(host: Host) -> FileFacts:
+    """Return what surrounds the agent of a snap; its own files are those of its signed blob."""
+    files, unobserved = host.files, list[str]()
+    settings = look_at_settings(files, (), unobserved)
+    start = look_at_start(files, SNAP_UNIT, (), unobserved)
+    if not any(unit.path.endswith(f"/{SNAP_UNIT}") for unit in start.units):
+        unobserved.append(f"{SNAP_UNIT}: no unit file of this name is in force")
+    environment = read_assignments_file(files, SNAP_ENVIRONMENT, unobserved)
+    starters = tuple(
+        state for path in SNAP_STARTERS if (state := look_behind(files, path, unobserved))
+    )
+    above = (*SNAP_STARTERS, *(state.path for state in starters), SNAP_ENVIRONMENT)
+    folders = (*settings.folders, *without_links(look_above(files, above, unobserved)))
+    readings = tuple(state for _, state in environment)
+    return FileFacts(
+        files=(),
+        folders=tuple({state.path: state for state in folders}.values()),
+        start=replace(
+            start,
+            units=(*start.units, *(unit for unit, _ in environment)),
+            readings=(*start.readings, *readings, *starters),
+        ),
+        shadows=(),
+        unobserved=tuple(dict.fromkeys(unobserved)),
+        settings=settings.files,
+        settings_place=settings.place,
     )
 
 

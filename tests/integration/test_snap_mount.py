@@ -73,6 +73,26 @@ def test_case(found: dict[str, dict[str, Any]], case: str, signature: str, runni
     assert (found[case]["signature"], found[case]["running"]) == (signature, running), found[case]
 
 
+@pytest.mark.parametrize(
+    ("case", "files"),
+    [
+        ("genuine", "ok ok"),
+        ("flipped byte", "crit unproven-digests"),
+        ("covered by a folder", "crit unproven-digests"),
+        ("blob rewritten in place", "unknown unproven-digests"),
+        ("proxy in a drop-in", "ok ok"),
+        ("another start", "crit start-overridden"),
+        ("loader in a drop-in", "crit start-overridden"),
+        ("loader in the environment", "crit start-overridden"),
+        ("path in the environment", "crit start-overridden"),
+        ("no unit file", "unknown not-observed"),
+        ("unit that others can write", "crit writable"),
+    ],
+)
+def test_what_surrounds_the_snap(found: dict[str, dict[str, Any]], case: str, files: str) -> None:
+    assert found[case]["files"] == files, found[case]["files_message"]
+
+
 def test_the_process_runs_from_the_mounted_blob(found: dict[str, dict[str, Any]]) -> None:
     assert found["genuine"]["on_device"] == [True]
     assert found["program covered"]["on_device"] == [False]

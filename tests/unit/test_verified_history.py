@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from nodecheck.checks.verified import verified_version
-from nodecheck.model.agent import Channel
+from nodecheck.checks.verified import verified_snap, verified_version
+from nodecheck.model.agent import Channel, Installation
 from nodecheck.model.errors import ProbeError
 from nodecheck.model.history import History, VerifiedVersion
 from nodecheck.model.node import FileKind
@@ -211,3 +211,12 @@ def test_a_gap_in_the_proof_is_not_remembered(
     packages: tuple[SignedPackage, ...], found: FileFacts
 ) -> None:
     assert verified_version(packages, found) is None
+
+
+def test_a_proven_snap_is_remembered_by_the_programs_of_its_blob() -> None:
+    installed = Installation(Channel.SNAP, "3.3.200.0", "amazon-ssm-agent_7993", PATH)
+    found = verified_snap((installed,), {PATH: "a" * 64})
+    assert found == VerifiedVersion("3.3.200.0", ((PATH, "a" * 64),))
+    assert verified_snap((installed,), None) is None
+    assert verified_snap((installed,), {}) is None
+    assert verified_snap((installed, installed), {PATH: "a" * 64}) is None
