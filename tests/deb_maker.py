@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from tests.rpm_maker import PROGRAMS, UNIT_TEXT, run
+from tests.rpm_maker import PROGRAMS, UNIT_TEXT, run, write_program
 
 if TYPE_CHECKING:
     from tests.rpm_maker import SigningKey
@@ -47,13 +46,9 @@ def architecture() -> str:
 def lay_out(folder: Path, version: str, size: int, program: Path) -> Path:
     """Make the tree of the installed files; ``size`` is that of each of six ELF programs."""
     source = folder / "source"
-    elf = program.read_bytes()
     (source / "usr/bin").mkdir(parents=True)
     for name in PROGRAMS:
-        padding = os.urandom(4096) * (size // 4096 + 1)
-        path = source / "usr/bin" / name
-        path.write_bytes((elf + f"{name} {version}".encode() + padding)[: max(size, len(elf) + 99)])
-        path.chmod(0o755)
+        write_program(source / "usr/bin" / name, program, f"{name} {version}", size)
     texts = {
         "etc/amazon/ssm/amazon-ssm-agent.json.template": "{}\n",
         "etc/amazon/ssm/seelog.xml.template": "<seelog/>\n",
