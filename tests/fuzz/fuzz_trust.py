@@ -164,18 +164,18 @@ def try_certificate(mutant: bytes) -> bool:
 class Oracle:
     """Asks gpgv about what was accepted; counts how often, and whether it agreed."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, certificate: bytes) -> None:
         self.folder = folder
         self.tool = shutil.which("gpgv")
         self.asked = 0
-        (folder / "key").write_bytes(KEY.certificate())
-        (folder / "data").write_bytes(DATA)
+        (folder / "key").write_bytes(certificate)
 
-    def agrees(self, signature: bytes) -> bool:
+    def agrees(self, signature: bytes, data: bytes) -> bool:
         if self.tool is None or self.asked >= ORACLE_LIMIT:
             return True
         self.asked += 1
         (self.folder / "signature").write_bytes(signature)
+        (self.folder / "data").write_bytes(data)
         words = [self.tool, "--homedir", ".", "--keyring", "./key", "signature", "data"]
         done = subprocess.run(words, cwd=self.folder, capture_output=True, check=False)
         return done.returncode == 0
@@ -196,7 +196,7 @@ def run(count: int, seed: int) -> dict[str, int]:
     chance = random.Random(seed)  # noqa: S311 - repeatable, not secret
     counts: Counter[str] = Counter()
     with tempfile.TemporaryDirectory() as folder:
-        oracle = Oracle(Path(folder))
+        oracle = Oracle(Path(folder), KEY.certificate())
         for number in range(count):
             name, corpus, attempt = TARGETS[number % len(TARGETS)]
             original = chance.choice(corpus)
@@ -205,7 +205,7 @@ def run(count: int, seed: int) -> dict[str, int]:
             if attempt(mutant):
                 counts[f"{name} accepted"] += 1
                 if name == "signature" and mutant != original:
-                    assert oracle.agrees(mutant), mutant.hex()
+                    assert oracle.agrees(mutant, DATA), mutant.hex()
         counts["oracle asked"] = oracle.asked
     return dict(counts)
 

@@ -1,6 +1,11 @@
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from tests.fuzz import fuzz_snap
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def test_a_few_thousand_mutants() -> None:
@@ -13,3 +18,11 @@ def test_the_harness_accepts_what_is_right() -> None:
     assert accepted == [True, False, True]
     assert all(fuzz_snap.try_account_key(data) for data in fuzz_snap.ACCOUNT_KEYS)
     assert [fuzz_snap.try_mount(data) for data in fuzz_snap.MOUNTS] == [True, False]
+
+
+def test_gpgv_reads_the_signatures_of_assertions(tmp_path: Path) -> None:
+    oracle = fuzz_snap.Oracle(tmp_path, fuzz_snap.STORE.key.certificate())
+    genuine, attackers, _ = fuzz_snap.ASSERTIONS
+    assert fuzz_snap.is_confirmed(oracle, genuine)
+    forged = fuzz_snap.read_assertion(attackers, "snap-revision")
+    assert oracle.tool is None or not oracle.agrees(forged.signature, forged.content)
