@@ -71,6 +71,7 @@ def run(count: int, comparisons: int) -> dict[str, float]:
         "bursts": len(idle) + len(busy),
         "outside": sum(error > bound for error, bound, _ in idle + busy),
         "median_error_us": _us(error for error, _, _ in ours),
+        "median_error_as_chronyd_prints_us": _us(round(error, 6) for error, _, _ in ours),
         "median_error_loaded_us": _us(error for error, _, _ in busy),
         "median_bound_us": _us(bound for _, bound, _ in ours),
         "median_s": round(median(took for _, _, took in ours), 3),
