@@ -98,7 +98,23 @@ install_packages() {
     export DEBIAN_FRONTEND=noninteractive
     [ -n "${updated:-}" ] || apt-get -qq update >&2 || say "apt-get update failed"
     updated=yes
-    apt-get -qq -o DPkg::Lock::Timeout=120 install --yes --no-install-recommends -- "$@" >&2
+    without_services apt-get -qq -o DPkg::Lock::Timeout=120 install --yes --no-install-recommends -- "$@" >&2
+}
+
+# Packages bring time daemons and exporters that tests start by themselves: the machine keeps its own.
+# policy-rc.d is how Debian asks whether a service may be started. One that is there is the owner's word,
+# unless it is what a killed run of this left.
+without_services() {
+    policy=/usr/sbin/policy-rc.d
+    if { [ -e "$policy" ] && ! grep -q 'nodecheck tests' "$policy"; } ||
+        ! printf '#!/bin/sh\nexit 101 # nodecheck tests\n' >"$policy" || ! chmod 755 "$policy"; then
+        "$@"
+        return
+    fi
+    code=0
+    "$@" || code=$?
+    rm -f -- "$policy"
+    return "$code"
 }
 
 # The commit of the checkout, with "-dirty" when tracked files differ from it.

@@ -2,7 +2,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from nodecheck.trust.snap_assertions import read_assertion
 from tests.fuzz import fuzz_snap
+from tests.fuzz.fuzz_trust import Oracle
+from tests.snap_maker import STORE
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,8 +24,8 @@ def test_the_harness_accepts_what_is_right() -> None:
 
 
 def test_gpgv_reads_the_signatures_of_assertions(tmp_path: Path) -> None:
-    oracle = fuzz_snap.Oracle(tmp_path, fuzz_snap.STORE.key.certificate())
+    oracle = Oracle(tmp_path, STORE.key.certificate())
     genuine, attackers, _ = fuzz_snap.ASSERTIONS
     assert fuzz_snap.is_confirmed(oracle, genuine)
-    forged = fuzz_snap.read_assertion(attackers, "snap-revision")
+    forged = read_assertion(attackers, "snap-revision")
     assert oracle.tool is None or not oracle.agrees(forged.signature, forged.content)
