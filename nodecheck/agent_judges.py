@@ -15,6 +15,7 @@ from nodecheck.checks import (
     agent_snap_signature,
     agent_version,
 )
+from nodecheck.checks.running_version import running_versions
 from nodecheck.checks.update_window import temper
 from nodecheck.model.agent import Channel
 from nodecheck.model.clock import ClockFacts
@@ -32,17 +33,25 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from nodecheck.model.verdict import Verdict
+    from nodecheck.model.version import AgentVersion
     from nodecheck.plan import Bench
 
 
 def judge_version(bench: Bench) -> Verdict:
     """Return the verdict of this check on what the probes found."""
     offline = bench.settings.switch("run.offline")
+    install = bench.outcomes.get(InstallSurvey)
+    running, history = bench.outcomes.outcome(RunningFacts), bench.outcomes.outcome(History)
+    runs: tuple[AgentVersion, ...] = ()
+    if isinstance(running, RunningFacts):
+        known = history if isinstance(history, History) else History()
+        runs = running_versions(install, running, known)
     return agent_version.judge(
-        bench.outcomes.get(InstallSurvey),
+        install,
         None if offline else bench.outcomes.outcome(ReleaseFacts),
         policies.version(bench.settings),
         bench.now,
+        runs,
     )
 
 
@@ -141,7 +150,7 @@ AGENT_CHECKS: Final = (
         agent_version.QUESTION,
         "An old agent lacks fixes and features; AWS asks for an update at least every month.",
         agent_version.EXPLANATION,
-        (InstallSurvey, ReleaseFacts, ClockFacts),
+        (InstallSurvey, ReleaseFacts, ClockFacts, RunningFacts),
         judge_version,
     ),
     Check(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from nodecheck import policies
@@ -10,6 +11,8 @@ from nodecheck.checks.agent_snap_signature import signed_programs
 from nodecheck.checks.verified import verified_snap, verified_version
 from nodecheck.found import corrected, region
 from nodecheck.model.agent import Channel
+from nodecheck.model.agent_config import AgentConfig
+from nodecheck.model.agent_proxy import AgentProxy
 from nodecheck.model.clock import (
     ClockFacts,
 )
@@ -129,12 +132,17 @@ def _ask_region(look: Look) -> ReleaseFacts:
     if not installations:
         msg = "no agent is installed"
         raise ProbeError(msg)
+    config, proxy = look.outcomes.outcome(AgentConfig), look.outcomes.outcome(AgentProxy)
+    host = look.host
+    if isinstance(proxy, AgentProxy):  # by the way that the agent takes to its updates
+        host = replace(host, environment=proxy.environment(host.environment))
     return agent_release.ask(
-        look.host,
-        look.settings.text("agent.release_url"),
-        region(look),
-        corrected(look),
+        host,
         oldest(installations),
+        corrected(look),
+        setting=look.settings.text("agent.release_url"),
+        region=region(look),
+        config=config if isinstance(config, AgentConfig) else AgentConfig(),
     )
 
 
@@ -199,7 +207,7 @@ AGENT_PROBES: Final = (
     Probe(
         ReleaseFacts,
         _ask_region,
-        (NodeFacts, ClockFacts, InstallSurvey),
+        (NodeFacts, ClockFacts, InstallSurvey, AgentConfig, AgentProxy),
         uses_network=True,
     ),
     Probe(RunningFacts, _look_for_processes, (InstallSurvey,)),

@@ -10,7 +10,13 @@ from nodecheck.model.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-COMMANDS: Final = ("run", "list", "explain", "schema", "keys", "config")
+SINKS: Final = (
+    "cloudwatch, cloudwatch-metrics, cloudwatch-agent, compliance, inventory, syslog, file"
+)
+
+FORMATS: Final = ("text", "json", "nagios", "prometheus", "junit")
+
+SHELLS: Final = ("bash", "zsh", "fish")
 
 FAIL_ON: Final = ("warn", "unknown", "crit", "never")
 
@@ -27,6 +33,7 @@ examples:
   nodecheck --only clock --format json  the clock alone, for programs
   nodecheck --report cloudwatch --dry-run
                                         what would be sent, and what it costs
+  nodecheck iam --report compliance     the rights that a sink needs
   nodecheck explain clock.offset        what is judged, and how to mend it
 """
 
@@ -59,10 +66,11 @@ def parse(arguments: Sequence[str]) -> argparse.Namespace:
         return argparse.Namespace(version=True, verbose={"-v", "--verbose"} & set(words))
     if not words or (words[0].startswith("-") and words[0] not in {"-h", "--help", "--version"}):
         words.insert(0, "run")
-    return _parser().parse_args(words)
+    return command_line().parse_args(words)
 
 
-def _parser() -> argparse.ArgumentParser:
+def command_line() -> argparse.ArgumentParser:
+    """Return the parser of all commands."""
     parser = _Parser(
         prog="nodecheck",
         description="Tell, with proof, whether AWS Systems Manager can manage this node.",
@@ -81,6 +89,15 @@ def _parser() -> argparse.ArgumentParser:
     commands.add_parser("schema", help="the JSON Schema of the report")
     keys = commands.add_parser("keys", help="the signing keys believed, and their days left")
     _add_config(keys)
+    spool = commands.add_parser("spool", help="show or send the reports that wait for delivery")
+    spool.add_argument("action", choices=("list", "flush"), metavar="{list,flush}")
+    _add_config(spool)
+    iam = commands.add_parser("iam", help="the IAM policy that sinks need, and no more")
+    iam.add_argument("--report", action="append", metavar="SINK", help="a sink; repeatable")
+    iam.add_argument("--region", metavar="REGION", help="allow it in this Region only")
+    _add_config(iam)
+    completion = commands.add_parser("completion", help="completions for a shell, to be sourced")
+    completion.add_argument("shell", choices=SHELLS, metavar="{bash,zsh,fish}")
     config = commands.add_parser("config", help="validate or show the settings")
     config.add_argument("action", choices=("check", "show"), metavar="{check,show}")
     _add_config(config)
@@ -97,12 +114,12 @@ def _add_run(run: argparse.ArgumentParser) -> None:
     add = run.add_argument
     add("--only", action="append", metavar="ID|GROUP", help="run only this; repeatable")
     add("--skip", action="append", metavar="ID|GROUP", help="leave this out; repeatable")
-    add("--format", choices=("text", "json"), default="text", help="what stdout gets")
+    add("--format", choices=FORMATS, default="text", help="what stdout and --output get")
     add("--output", metavar="FILE", help="also write the full report to this file")
-    add("--report", action="append", metavar="SINK", help="send the report: cloudwatch")
+    add("--report", action="append", metavar="SINK", help=f"send the report: {SINKS}; repeatable")
     add("--fail-on", choices=FAIL_ON, help="the mildest verdict that exits non-zero")
     add("--deadline", type=float, metavar="SECONDS", help="time for checks and delivery (10)")
-    add("--splay", type=float, metavar="SECONDS", help="spread reports of a fleet over (0)")
+    add("--splay", type=float, metavar="SECONDS", help="spread reports over (0; under systemd 900)")
     add("--offline", action="store_const", const=True, help="use no network")
     add("--region", metavar="REGION", help="the node's Region (default: discovered)")
     stage = run.add_mutually_exclusive_group()
@@ -122,6 +139,7 @@ def _add_run(run: argparse.ArgumentParser) -> None:
     )
     _add_config(run)
     add("--dry-run", action="store_true", help="print what would be sent, and send nothing")
+    add("--fleet", type=int, metavar="NODES", help="with --dry-run: name the price of so many")
     loudness = run.add_mutually_exclusive_group()
     loudness.add_argument("-v", "--verbose", action="store_true", help="show all evidence")
     loudness.add_argument("-q", "--quiet", action="store_true", help="the verdict line only")

@@ -50,6 +50,11 @@ def _dispatch(options: Namespace) -> int:
         from nodecheck.running import run_command
 
         return run_command(this_host(), options)
+    if not options.version and options.command == "spool":
+        from nodecheck.host.here import this_host
+        from nodecheck.spool_command import spool_command
+
+        return spool_command(this_host(), options)
     return _print(_words(options))
 
 
@@ -69,15 +74,27 @@ def _words(options: Namespace) -> str:
         return manual.explanation(options.check)
     if options.command == "schema":
         return manual.schema()
+    if options.command == "completion":
+        from nodecheck.completion import completion
+
+        return completion(options.shell)
+    return _words_of_here(options)
+
+
+def _words_of_here(options: Namespace) -> str:
+    """Return the words of a command that looks at this node or its settings."""
+    from nodecheck import manual
     from nodecheck.host.here import this_host
 
     host = this_host()
     if options.command == "list":
         return manual.listing(host.platform)
+    if options.command == "iam":
+        return manual.iam_policy(host, options)
+    settings = manual.settings(host, options.config)
+    if options.command == "config":
+        return manual.configuration(settings, shows=options.action == "show")
     try:
-        settings = manual.settings(host, options.config)
-        if options.command == "config":
-            return manual.configuration(settings, shows=options.action == "show")
         return manual.key_table(host, settings)
     except ProbeError as exc:
         raise ConfigError((str(exc),)) from exc

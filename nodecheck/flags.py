@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from nodecheck.catalogue import CHECKS, SELECTORS
 from nodecheck.model.errors import UsageError
 from nodecheck.model.setting_values import checked
-from nodecheck.model.settings import BY_NAME
+from nodecheck.model.settings import BY_NAME, LOCAL_SINKS
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -24,6 +24,7 @@ FLAGS: Final = {
     "deadline": "run.deadline_s",
     "report": "report.sinks",
     "splay": "report.splay_s",
+    "fleet": "report.fleet_nodes",
 }
 LISTS: Final = ("only", "skip", "report")
 
@@ -36,7 +37,7 @@ def read_flags(options: Namespace) -> dict[str, object]:
     """
     given = {}
     for flag, name in FLAGS.items():
-        value = getattr(options, flag)
+        value = getattr(options, flag, None)
         if value is None:
             continue
         if flag in LISTS:
@@ -70,12 +71,25 @@ def refuse_pointless(options: Namespace, settings: Settings) -> None:
         UsageError: says what contradicts what.
     """
     sinks = settings.texts("report.sinks")
+    remote = [name for name in sinks if name not in LOCAL_SINKS]
     reasons = (
         (options.dry_run and not sinks, "--dry-run shows what a sink would send: name --report"),
+        (
+            getattr(options, "fleet", None) is not None and not options.dry_run,
+            "--fleet is the size for which --dry-run names the price",
+        ),
         (options.dry_run and options.quiet, "--quiet would hide what --dry-run shows"),
         (
-            settings.switch("run.offline") and sinks and not options.dry_run,
-            f"offline, but reports to {', '.join(sinks)} need the network",
+            options.dry_run and options.format not in {"text", "json"},
+            f"--format {options.format} has no place for what --dry-run shows",
+        ),
+        (
+            settings.switch("run.offline") and remote and not options.dry_run,
+            f"offline, but reports to {', '.join(remote)} need the network",
+        ),
+        (
+            "file" in sinks and not settings.text("report.file"),
+            "--report file: name the file in report.file (NODECHECK_REPORT_FILE)",
         ),
         (options.output is not None and not options.output, "--output: the name is empty"),
         (options.output == "-", "--output: stdout gets the report anyway"),

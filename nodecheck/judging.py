@@ -11,6 +11,7 @@ from nodecheck.model.verdict import Finding, SkipReason, Status, Verdict
 from nodecheck.plan import Bench
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime
 
     from nodecheck.model.settings import Settings, Waiver
@@ -51,20 +52,31 @@ def _is_milder(result: object) -> bool:
 def link(verdicts: tuple[Verdict, ...], causes: tuple[Cause, ...]) -> tuple[Verdict, ...]:
     """Return the verdicts, each linked to the finding of another check that explains it."""
     by_id = {verdict.check_id: verdict for verdict in verdicts}
-    linked = []
-    for verdict in verdicts:
-        for cause in causes:
-            root = by_id.get(cause.check_id)
-            if root and _explains(cause, root, verdict):
-                linked.append(verdict.explained_by(root.check_id))
-                break
-        else:
-            linked.append(verdict)
-    return tuple(linked)
+    roots: dict[str, str] = {}
+    for cause in causes:
+        root = by_id.get(cause.check_id)
+        for check_id in cause.explains:
+            effect = by_id.get(check_id)
+            is_open = check_id not in roots and not _follows(cause.check_id, check_id, roots)
+            if root and effect and is_open and _explains(cause, root, effect):
+                roots[check_id] = cause.check_id
+    return tuple(
+        verdict.explained_by(roots[verdict.check_id]) if verdict.check_id in roots else verdict
+        for verdict in verdicts
+    )
+
+
+def _follows(check_id: str, root: str, roots: Mapping[str, str]) -> bool:
+    """Tell whether a check is, by way of others, already explained by this root."""
+    while check_id != root and check_id in roots:
+        check_id = roots[check_id]
+    return check_id == root
 
 
 def _explains(cause: Cause, root: Verdict, verdict: Verdict) -> bool:
     if verdict.check_id not in cause.explains or not verdict.findings:
+        return False
+    if cause.only_crit and root.status is not Status.CRIT:
         return False
     is_effect = not cause.effects or verdict.reason in cause.effects
     return is_effect and any(item.reason in cause.reasons for item in root.findings)

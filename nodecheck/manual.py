@@ -10,6 +10,8 @@ from nodecheck.model.errors import UsageError
 from nodecheck.model.report import counted
 
 if TYPE_CHECKING:
+    from argparse import Namespace
+    from collections.abc import Mapping
     from datetime import datetime
 
     from nodecheck.host.door import Host
@@ -23,14 +25,28 @@ def version(*, verbose: bool) -> str:
     if not verbose:
         return f"nodecheck {VERSION}\n"
     import platform
+    import sqlite3
     import ssl
+
+    import botocore
+    import cryptography
+    import psutil
+    import requests
+    from cryptography.hazmat.backends.openssl import backend
 
     rows = {
         "commit": COMMIT,
         "python": platform.python_version(),
         "openssl": ssl.OPENSSL_VERSION,
+        "sqlite": sqlite3.sqlite_version,
+        "psutil": psutil.__version__,
+        "requests": requests.__version__,
+        "botocore": botocore.__version__,
+        "cryptography": f"{cryptography.__version__} with {backend.openssl_version_text()}",
     }
-    return f"nodecheck {VERSION}\n" + "".join(f"{name:<8} {text}\n" for name, text in rows.items())
+    width = max(map(len, rows))
+    lines = "".join(f"{name:<{width}} {text}\n" for name, text in rows.items())
+    return f"nodecheck {VERSION}\n{lines}"
 
 
 def listing(platform: Platform) -> str:
@@ -76,7 +92,7 @@ def schema() -> str:
     return json.dumps(SCHEMA, indent=2) + "\n"
 
 
-def settings(host: Host, file: str | None) -> Settings:
+def settings(host: Host, file: str | None, flags: Mapping[str, object] | None = None) -> Settings:
     """Return the effective settings.
 
     Raises:
@@ -85,7 +101,7 @@ def settings(host: Host, file: str | None) -> Settings:
     from nodecheck.catalogue import SELECTORS
     from nodecheck.settings import load, settings_file
 
-    return load(host, SELECTORS, file=settings_file(file))
+    return load(host, SELECTORS, file=settings_file(file), flags=flags)
 
 
 def configuration(settings: Settings, *, shows: bool) -> str:
@@ -109,6 +125,29 @@ def configuration(settings: Settings, *, shows: bool) -> str:
         for waiver in settings.waivers
     ]
     return "".join([*lines, *waivers, *notes])
+
+
+def iam_policy(host: Host, options: Namespace) -> str:
+    """Return one IAM policy for all sinks that are named, else for those of the settings.
+
+    Raises:
+        ConfigError: the settings are wrong.
+        UsageError: no sink is named, or none of them calls AWS.
+    """
+    from nodecheck.flags import read_flags
+    from nodecheck.outlets import RIGHTS
+    from nodecheck.sinks import iam
+
+    effective = settings(host, options.config, read_flags(options))
+    sinks = effective.texts("report.sinks")
+    if not sinks:
+        msg = f"name the sinks: nodecheck iam --report {' --report '.join(RIGHTS)}"
+        raise UsageError(msg)
+    rights = [right for name in sinks if name in RIGHTS for right in RIGHTS[name](effective)]
+    if not rights:
+        msg = f"{', '.join(sinks)}: no IAM policy is needed, nodecheck makes no call to AWS"
+        raise UsageError(msg)
+    return iam.text(rights) + "\n"
 
 
 def _toml(value: Setting) -> str:

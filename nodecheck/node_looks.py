@@ -4,9 +4,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from nodecheck.model.acting import act
+from nodecheck.model.agent_config import AgentConfig
+from nodecheck.model.agent_proxy import AgentProxy
+from nodecheck.model.credentials import CredentialFacts
+from nodecheck.model.endpoints import EndpointFacts
+from nodecheck.model.errors import ProbeError
+from nodecheck.model.identity import EC2, MetadataFacts, RegistrationFacts
 from nodecheck.model.image import ImageFacts
+from nodecheck.model.node import NodeFacts
 from nodecheck.plan import Probe
-from nodecheck.probes import node_image
+from nodecheck.probes import (
+    node_credentials,
+    node_endpoints,
+    node_image,
+    node_metadata,
+    node_registration,
+)
 
 if TYPE_CHECKING:
     from nodecheck.plan import Look
@@ -18,4 +32,37 @@ def _look_for_leftovers(look: Look) -> ImageFacts:
     return node_image.look(look.host) if is_image else ImageFacts((), ())
 
 
-NODE_PROBES: Final[tuple[Probe, ...]] = (Probe(ImageFacts, _look_for_leftovers, limit_s=2),)
+def _reach_endpoints(look: Look) -> EndpointFacts:
+    found = look.outcomes
+    node = found.outcome(NodeFacts)
+    region = (node.region, node.region_source) if isinstance(node, NodeFacts) else ("", "")
+    return node_endpoints.look(look.host, found.get(AgentConfig), found.outcome(AgentProxy), region)
+
+
+def _ask_metadata(look: Look) -> MetadataFacts:
+    """Ask where an answer matters: on EC2, and where the agent would look for itself there."""
+    registration = look.outcomes.get(RegistrationFacts)
+    if registration.firmware.is_other and act(registration, None).kind not in {"", EC2}:
+        msg = "not asked: no EC2 instance, and the agent does not act as one"
+        raise ProbeError(msg, "not-asked")
+    return node_metadata.look(look.host, registration.firmware)
+
+
+NODE_PROBES: Final[tuple[Probe, ...]] = (
+    Probe(RegistrationFacts, lambda look: node_registration.look(look.host), limit_s=2),
+    Probe(MetadataFacts, _ask_metadata, (RegistrationFacts,), uses_network=True, limit_s=3),
+    Probe(
+        CredentialFacts,
+        lambda look: node_credentials.look(look.host, look.outcomes.get(RegistrationFacts)),
+        (RegistrationFacts,),
+        limit_s=2,
+    ),
+    Probe(ImageFacts, _look_for_leftovers, limit_s=2),
+    Probe(
+        EndpointFacts,
+        _reach_endpoints,
+        (NodeFacts, AgentConfig, AgentProxy),
+        uses_network=True,
+        limit_s=3,
+    ),
+)

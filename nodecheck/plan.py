@@ -120,9 +120,11 @@ class Cause:
     """A finding of one check that explains the trouble of others.
 
     ``effects`` are the reasons that it explains there; empty: whatever is wrong there.
+    ``only_crit``: not while the finding is a warning, which then is about something less.
     """
 
     check_id: str
     reasons: tuple[str, ...]
     explains: tuple[str, ...]
     effects: tuple[str, ...] = ()
+    only_crit: bool = False

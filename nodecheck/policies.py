@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from nodecheck.model.acting import IdentityPolicy
 from nodecheck.model.clock import ClockPolicy
 from nodecheck.model.install import VersionPolicy
-from nodecheck.model.reporting import CloudWatchPolicy
+from nodecheck.model.limits import Limits
+from nodecheck.model.reporting import CloudWatchPolicy, CompliancePolicy
 from nodecheck.model.setting_forms import parse_distrust, parse_version
 from nodecheck.model.snap import SnapPin, SnapPolicy
 from nodecheck.model.trust import TrustPolicy
@@ -68,4 +70,52 @@ def cloudwatch(settings: Settings, limit_s: float = DELIVERY_LIMIT_S) -> CloudWa
         namespace=settings.text("report.namespace"),
         timeout_s=min(limit_s, DELIVERY_LIMIT_S),
         tolerance_s=settings.number("clock.tolerance_s"),
+        per_node=settings.switch("report.per_node_metrics"),
+        fleet_nodes=int(settings.number("report.fleet_nodes")),
+        agent_credentials=settings.switch("report.use_agent_credentials"),
+    )
+
+
+def compliance(
+    settings: Settings, limit_s: float = DELIVERY_LIMIT_S, state_folder: str = ""
+) -> CompliancePolicy:
+    """Return where and how compliance is told, within this many seconds."""
+    return CompliancePolicy(
+        region=settings.text("node.region"),
+        timeout_s=min(limit_s, DELIVERY_LIMIT_S),
+        state_folder=state_folder,
+        narrowed=narrowed(settings),
+        agent_credentials=settings.switch("report.use_agent_credentials"),
+    )
+
+
+def narrowed(settings: Settings) -> str:
+    """Return the flags that leave checks out of this run, '' where there are none.
+
+    Settings decide which checks a node's list has; a flag that leaves some out of one run does not.
+    """
+    names = ("only", "skip", "stage")
+    flags = [name for name in names if settings.origins[f"run.{name}"] == "flag"]
+    return ", ".join(f"--{name}" for name in flags if settings.values[f"run.{name}"])
+
+
+def limits(settings: Settings) -> Limits:
+    """Return what the formats tell beside the values."""
+    days, keys = version(settings), TrustPolicy()
+    return Limits(
+        clock_warn_s=settings.number("clock.warn_s"),
+        behind_warn_days=days.max_age_days,
+        behind_crit_days=days.crit_age_days,
+        key_warn_days=keys.warn_days,
+        key_crit_days=keys.crit_days,
+        fail_on=settings.text("run.fail_on"),
+    )
+
+
+def identity(settings: Settings) -> IdentityPolicy:
+    """Return the only account and Region that the node may belong to."""
+    return IdentityPolicy(
+        account=settings.text("node.expected_account"),
+        region=settings.text("node.expected_region"),
+        configured_region=settings.text("node.region"),
     )

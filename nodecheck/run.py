@@ -103,7 +103,7 @@ def run_once(
     report = Report(
         tool=ToolIdentity(VERSION, COMMIT),
         run=_run(host, settings, started, corrected),
-        node=_node(host, looking.outcomes),
+        node=identity(host, looking.outcomes),
         clock=clock.reading if isinstance(clock, ClockFacts) else None,
         checks=link(tuple(verdicts), CAUSES),
         corrected=corrected,
@@ -144,7 +144,8 @@ def _left_out(check: Check) -> Verdict:
     return Verdict.skip(check.check_id, SkipReason.BY_REQUEST, "left out by --skip")
 
 
-def _node(host: Host, outcomes: Outcomes) -> NodeIdentity:
+def identity(host: Host, outcomes: Outcomes) -> NodeIdentity:
+    """Return what this node is called, as far as that was found."""
     found = outcomes.outcome(NodeFacts)
     facts = found if isinstance(found, NodeFacts) else None
     return NodeIdentity(
@@ -164,7 +165,7 @@ def refused(host: Host, trigger: str, verdict: Verdict) -> Report:
     return Report(
         tool=ToolIdentity(VERSION, COMMIT),
         run=_run(host, DEFAULTS, started, None),
-        node=_node(host, Outcomes()),
+        node=identity(host, Outcomes()),
         clock=None,
         checks=(verdict,),
     )

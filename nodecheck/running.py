@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Final
 
 from nodecheck import run
 from nodecheck.catalogue import SELECTORS
-from nodecheck.delivering import deliver, preview
+from nodecheck.delivering import Course, deliver, preview
 from nodecheck.flags import read_flags, refuse_pointless
 from nodecheck.host.mailbox import Mailbox
-from nodecheck.host.output import error_is_terminal, out_is_terminal, write_error, write_out
+from nodecheck.host.output import error_takes_escapes, out_is_terminal, write_error, write_out
 from nodecheck.model.errors import Busy, ConfigError, UsageError
 from nodecheck.model.setting_forms import REGION
 from nodecheck.model.verdict import Finding, Fix, Status, Verdict
@@ -70,14 +70,15 @@ def _run_with(host: Host, options: Namespace, settings: Settings) -> int:
     notes = _notes(host, settings)
     trigger = _trigger(host)
     with Mailbox() as mailbox:
-        _listen(mailbox)
+        listen(mailbox)
         try:
             result = _locked(host, settings, mailbox, trigger, notes.append)
         except Busy as exc:
             finding = Finding("busy", f"nothing was checked: {exc}")
             report = run.refused(host, trigger, _unable("lock", finding))
             return tell(host, options, settings, report)
-        report = _deliver(host, options, settings, mailbox, result.report)
+        course = Course(host, settings, mailbox, _progress, notes.append)
+        report = _deliver(options, course, result.report)
         _end_progress()
         code = tell(host, options, settings, report)
         # After the verdict, which must be the first thing on stderr.
@@ -120,12 +121,8 @@ def _locked(
         host.clock.pause(LOCK_STEP_S)
 
 
-def _deliver(
-    host: Host, options: Namespace, settings: Settings, mailbox: Mailbox, report: Report
-) -> Report:
-    if options.dry_run:
-        return preview(settings, report)
-    return deliver(host, settings, mailbox, report, _progress)
+def _deliver(options: Namespace, course: Course, report: Report) -> Report:
+    return preview(course.settings, report) if options.dry_run else deliver(course, report)
 
 
 def _trigger(host: Host) -> str:
@@ -138,7 +135,7 @@ def _trigger(host: Host) -> str:
     return "systemd" if environment.get("INVOCATION_ID") else "other"
 
 
-def _listen(mailbox: Mailbox) -> None:
+def listen(mailbox: Mailbox) -> None:
     """Let SIGINT and SIGTERM end the run with a report; a second signal ends it at once."""
 
     def interrupt(number: int, _frame: object) -> None:
@@ -150,12 +147,12 @@ def _listen(mailbox: Mailbox) -> None:
 
 
 def _progress(names: tuple[str, ...]) -> None:
-    if error_is_terminal():
+    if error_takes_escapes():
         write_error(f"{CLEAR_LINE}waiting for {', '.join(names)}")
 
 
 def _end_progress() -> None:
-    if error_is_terminal():
+    if error_takes_escapes():
         write_error(CLEAR_LINE)
 
 

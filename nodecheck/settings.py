@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     from nodecheck.host.door import Host
 
-DEFAULT_FILE: Final = "/etc/nodecheck/config.toml"
 FILE_VARIABLE: Final = "NODECHECK_CONFIG"
 OTHER_VARIABLES: Final = frozenset({FILE_VARIABLE, "NODECHECK_VENV", "NODECHECK_PYTHON"})
 """Variables with our prefix that are no settings."""
@@ -68,7 +67,7 @@ def load(
     """
     draft = _Draft(checks)
     named = file or host.environment.get(FILE_VARIABLE)
-    _take_file(draft, host, named or DEFAULT_FILE, required=named is not None)
+    _take_file(draft, host, named or host.settings_file, required=named is not None)
     _take_environment(draft, host.environment)
     for name, value in (flags or {}).items():
         flag = "--" + name.split(".")[1].removesuffix("_s").replace("_", "-")

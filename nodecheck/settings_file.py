@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from nodecheck.host.door import Host
+    from nodecheck.model.node import FileState
 
 FILE_LIMIT_BYTES: Final = 64 * 1024
 
@@ -60,10 +61,26 @@ def refuse_writable(host: Host, path: str) -> None:
             state.kind is FileKind.FOLDER and state.mode & 0o1000
         )
         if writable or state.uid != 0:
-            msg = (
-                f"{path}: root does not believe it, because others can write {place} (owner "
-                f"{state.uid}, mode {state.mode:04o}); mend with: chown root {place} && "
-                f"chmod go-w {place}"
-            )
-            raise ProbeError(msg)
+            raise ProbeError(_disbelief(host, path, place, state))
         place = place.rpartition("/")[0]
+        if place.endswith(":"):
+            return  # a drive of Windows: who may add to its root replaces nothing in it
+
+
+def _disbelief(host: Host, path: str, place: str, state: FileState) -> str:
+    """Return why root does not believe a file, and how to mend that."""
+    if host.platform.system != "windows":
+        return (
+            f"{path}: root does not believe it, because others can write {place} (owner "
+            f"{state.uid}, mode {state.mode:04o}); mend with: chown root {place} && "
+            f"chmod go-w {place}"
+        )
+    facts = host.access.of(place)
+    strangers = facts.strangers((facts.owner_sid, *facts.writers))
+    quoted = f'"{place.replace("/", chr(92))}"'
+    return (
+        f"{path}: an elevated run does not believe it, because others can write {place} "
+        f"({', '.join(dict.fromkeys(strangers))}); mend with: "
+        f"icacls {quoted} /setowner *S-1-5-32-544 && icacls {quoted} /inheritance:r "
+        f"/grant:r *S-1-5-18:F *S-1-5-32-544:F *S-1-5-32-545:R"
+    )

@@ -20,8 +20,8 @@ ALL: Final = frozenset[str]()
 """Whatever the check finds is left out."""
 
 UNREGISTERED: Final[Mapping[str, frozenset[str]]] = {
-    "node.identity": ALL,
-    "node.credentials": ALL,
+    "node.identity": frozenset({"not-registered"}),
+    "node.credentials": frozenset({"no-identity", "not-started", "no-instance-profile"}),
     "agent.channel": ALL,
     "agent.running": frozenset({"not-running"}),
     "agent.service": frozenset({"not-running"}),

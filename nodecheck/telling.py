@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from nodecheck.host.output import (
     error_is_terminal,
-    out_is_terminal,
     reads_unicode,
+    takes_colour,
     terminal_width,
     write_error,
     write_file,
     write_out,
 )
 from nodecheck.model.report import Delivery
+from nodecheck.model.settings import DEFAULTS
+from nodecheck.policies import limits
+from nodecheck.sinks import junit, nagios, prometheus
 from nodecheck.sinks.json_document import SSM_LIMIT_BYTES
 from nodecheck.sinks.json_document import render as render_json
 from nodecheck.sinks.text import Style, verdict_line
@@ -26,16 +29,21 @@ if TYPE_CHECKING:
     from nodecheck.model.report import Report
     from nodecheck.model.settings import Settings
 
+PRIVATE: Final = 0o600
+READABLE: Final = 0o644
+"""node_exporter runs as a user of its own."""
+
 
 def tell(host: Host, options: Namespace, settings: Settings, report: Report) -> int:
     """Write the report wherever it was asked for, and return the exit code."""
     fail_on = settings.text("run.fail_on")
     if options.output:
-        full = render(host, options, report.exiting(fail_on), to_file=True)
-        delivery = _to_file(options.output, full, dry_run=options.dry_run)
+        full = render(host, options, report.exiting(fail_on), settings, to_file=True)
+        mode = READABLE if options.format == "prometheus" else PRIVATE
+        delivery = _to_file(options.output, full, mode, dry_run=options.dry_run)
         report = report.delivered((delivery,))
     report = report.exiting(fail_on)
-    problem = write_out(render(host, options, report))
+    problem = write_out(render(host, options, report, settings))
     arrived = any(item.state in {"delivered", "spooled"} for item in report.deliveries)
     if problem and not arrived:
         report = report.delivered((Delivery("stdout", "failed", problem),)).exiting(fail_on)
@@ -47,28 +55,45 @@ def tell(host: Host, options: Namespace, settings: Settings, report: Report) -> 
     return report.exit_code
 
 
-def _to_file(path: str, content: str, *, dry_run: bool) -> Delivery:
+def _to_file(path: str, content: str, mode: int, *, dry_run: bool) -> Delivery:
     if dry_run:
         return Delivery("file", "dry-run", path)
     try:
-        write_file(path, content)
+        write_file(path, content, mode)
     except OSError as exc:
         return Delivery("file", "failed", f"{path}: {exc.strerror}")
     return Delivery("file", "delivered", path)
 
 
-def render(host: Host, options: Namespace, report: Report, *, to_file: bool = False) -> str:
+def render(
+    host: Host,
+    options: Namespace,
+    report: Report,
+    settings: Settings = DEFAULTS,
+    *,
+    to_file: bool = False,
+) -> str:
     """Return the report in the format that was asked for; a file gets all of it."""
+    if options.format == "text":
+        return render_text(report, _style(host, options, to_file=to_file))
     if options.format == "json":
         cut = report.run.trigger == "run-command" and not options.verbose and not to_file
         return render_json(report, SSM_LIMIT_BYTES if cut else None)
+    if options.format == "prometheus":
+        return prometheus.render(report)
+    verbose, told = options.verbose or to_file, limits(settings)
+    if options.format == "junit":
+        return junit.render(report, told.fail_on, verbose=verbose)
+    return nagios.render(report, told, verbose=verbose, quiet=options.quiet and not to_file)
+
+
+def _style(host: Host, options: Namespace, *, to_file: bool) -> Style:
     wants = {"always": True, "never": False}.get(options.color)
-    colour = out_is_terminal() and not host.environment.get("NO_COLOR") if wants is None else wants
-    style = Style(
+    colour = takes_colour() and not host.environment.get("NO_COLOR") if wants is None else wants
+    return Style(
         unicode=to_file or reads_unicode(host.environment),
         colour=colour and not to_file,
         width=0 if to_file else terminal_width(),
         verbose=options.verbose or to_file,
         quiet=options.quiet and not to_file,
     )
-    return render_text(report, style)

@@ -20,9 +20,15 @@ DAY = timedelta(days=1)
 class Authority:
     """A CA that signs leaves for localhost and 127.0.0.1; ``days`` count from the true now."""
 
-    def __init__(self, name: str = "nodecheck test CA", days: tuple[int, int] = (-30, 30)) -> None:
+    def __init__(
+        self,
+        name: str = "nodecheck test CA",
+        days: tuple[int, int] = (-30, 30),
+        organisation: str = "nodecheck",
+    ) -> None:
         self._key = ec.generate_private_key(ec.SECP256R1())
-        self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
+        words = {NameOID.ORGANIZATION_NAME: organisation, NameOID.COMMON_NAME: name}
+        self._name = x509.Name([x509.NameAttribute(oid, text) for oid, text in words.items()])
         certificate = (
             self._builder(self._name, self._key, days)
             .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)

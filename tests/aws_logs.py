@@ -4,52 +4,22 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from tests.aws_rules import (
-    Refusal,
-    check_batch,
-    check_parameters,
-    check_signature,
-    load_model,
-    refuse,
-)
+from tests.aws_iam import ACCOUNT
+from tests.aws_rules import Refusal, check_batch, load_model, refuse
+from tests.aws_service import Fault as Fault  # noqa: PLC0414 - tests have it from here
+from tests.aws_service import judge
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
+    from datetime import datetime
 
     from tests.aws_rules import Request
 
 MODEL = load_model("logs")
 
-REFUSALS = {
-    "throttled": Refusal("ThrottlingException", "Rate exceeded"),
-    "error500": Refusal("InternalFailure", "", 500),
-    "error503": Refusal("ServiceUnavailableException", "The service cannot complete it.", 503),
-    "expired-token": Refusal(
-        "ExpiredTokenException", "The security token included in the request is expired"
-    ),
-    "access-denied": Refusal(
-        "AccessDeniedException",
-        "User: arn:aws:sts::123456789012:assumed-role/node/i-0123456789abcdef0 is not authorized "
-        "to perform: logs:{operation} on resource: * because no identity-based policy allows the "
-        "logs:{operation} action",
-    ),
-}
-
-
-@dataclass
-class Fault:
-    """What goes wrong with the next ``times`` signed requests; None: with all."""
-
-    name: str
-    times: int | None = None
-
-    @classmethod
-    def parse(cls, text: str) -> Fault:
-        name, _, times = text.partition(":")
-        return cls(name, int(times) if times else None)
+BODY_LIMIT_BYTES = 1_048_576
 
 
 @dataclass
@@ -60,6 +30,7 @@ class Logs:
     groups: dict[str, set[str]]
     events: list[dict[str, Any]] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
+    policy: Mapping[str, Any] | None = None
 
     def fault(self) -> str:
         """Return the name of the fault that the next request meets, and count it."""
@@ -71,26 +42,43 @@ class Logs:
                 return fault.name
         return ""
 
+    signing_name = prefix = "logs"
+    model = MODEL
+
     def judge(self, request: Request, fault: str) -> dict[str, Any]:
         """Return the answer to a request, or raise what AWS answers instead."""
-        now = datetime.now(UTC)
-        check_signature(request, self.region, "logs", now)
+        return judge(self, request, fault, self.policy)
+
+    def operation(self, request: Request) -> str:
         prefix, _, operation = request.headers.get("x-amz-target", "").partition(".")
-        if prefix != "Logs_20140328" or operation not in MODEL.operation_names:
-            refuse("UnknownOperationException", "")
-        if fault in REFUSALS:
-            known = REFUSALS[fault]
-            refuse(known.code, known.message.format(operation=operation), known.status)
+        return operation if prefix == "Logs_20140328" else ""
+
+    def parameters(self, request: Request) -> Any:  # noqa: ANN401 - whatever a client sent
         try:
-            values = json.loads(request.body)
+            return json.loads(request.body)
         except ValueError:
             refuse("SerializationException", "Could not parse the request body")
-        check_parameters(MODEL.operation_model(operation).input_shape, values)
+
+    def resource(self, values: Mapping[str, Any]) -> str:
+        """Return the ARN by which AWS judges all three operations used here."""
+        place = f"log-group:{values['logGroupName']}:log-stream:{values.get('logStreamName', '')}"
+        return f"arn:aws:logs:{self.region}:{ACCOUNT}:{place}"
+
+    def context(self, values: Mapping[str, Any]) -> Mapping[str, str]:
+        return {}
+
+    def too_large(self) -> Refusal:
+        text = f"Upload too large: 1048577 bytes exceeds limit of {BODY_LIMIT_BYTES}"
+        return Refusal("InvalidParameterException", text)
+
+    def answer_fault(self, fault: str) -> dict[str, Any] | None:
         if fault == "lost-stream":
             refuse("ResourceNotFoundException", "The specified log stream does not exist.")
-        if fault == "rejected":
-            return {"rejectedLogEventsInfo": {"tooOldLogEventEndIndex": 1}}
-        return self.answer(operation, values, now)
+        return (
+            {"rejectedLogEventsInfo": {"tooOldLogEventEndIndex": 1}}
+            if fault == "rejected"
+            else None
+        )
 
     def answer(self, operation: str, values: dict[str, Any], now: datetime) -> dict[str, Any]:
         group, stream = values["logGroupName"], values.get("logStreamName", "")

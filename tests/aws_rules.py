@@ -168,7 +168,8 @@ def check_parameters(shape: Any, value: object) -> None:
 
 
 TYPES = {"string": str, "integer": int, "long": int, "boolean": bool, "structure": dict,
-         "map": dict, "list": list, "double": (int, float), "float": (int, float)}  # fmt: skip
+         "map": dict, "list": list, "double": (int, float), "float": (int, float),
+         "timestamp": (int, float)}  # fmt: skip
 
 
 def _problems(shape: Any, value: Any, at: str) -> Iterator[str]:

@@ -1,9 +1,12 @@
-"""A strict stand-in for CloudWatch Logs: it refuses whatever AWS would refuse, in AWS's words.
+"""A strict stand-in for CloudWatch, CloudWatch Logs and Systems Manager, in AWS's own words.
+
+It refuses whatever AWS would refuse: ``tests/aws_logs``, ``aws_metrics``, ``aws_ssm``. ``allow``
+makes it refuse, as IAM does, what a policy does not allow.
 
 As a library::
 
     with AwsServer(folder) as server:  # HTTPS with an own CA in folder/ca.pem
-        ...  # AWS_ENDPOINT_URL_CLOUDWATCH_LOGS=server.url  AWS_CA_BUNDLE=server.ca_file
+        ...  # with server.environment(): AWS_ENDPOINT_URL_CLOUDWATCH_LOGS, AWS_CA_BUNDLE...
     assert server.events[0]["message"]
 
 As a process, which prints one JSON line with url, ca_file and the credentials it accepts::
@@ -17,7 +20,8 @@ they answer files of ``--serve``, ``/redirect?URL``, else 404, always with a tru
 Faults, each for the next N signed requests (``name:N``) or for all (``name``): throttled, error500,
 error503, access-denied, expired-token, cut (the connection ends without a reply), cut-body (ends in
 the middle of one), slow (reply after 3 s), drip (one byte every 0.2 s), rejected (every event is
-too old), lost-stream (said to be missing, though it is there), html (a proxy's error page).
+too old), lost-stream (said to be missing, though it is there), html (a proxy's error page),
+too-large (what was sent is).
 """
 
 from __future__ import annotations
@@ -31,18 +35,29 @@ import sys
 import tempfile
 import threading
 import time
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from tests.aws_certificates import Authority
-from tests.aws_logs import Fault, Logs
-from tests.aws_rules import (
-    ACCESS_KEY,
-    SECRET_KEY,
-    Refusal,
-    Request,
-)
+from tests.aws_logs import Logs
+from tests.aws_metrics import TARGET, Metrics
+from tests.aws_rules import ACCESS_KEY, SECRET_KEY, Refusal, Request
+from tests.aws_service import Fault, Service, judge
+from tests.aws_ssm import Ssm
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What goes back over the wire."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
 
 
 class AwsServer:
@@ -59,16 +74,20 @@ class AwsServer:
         serve: Path | None = None,
         days: tuple[int, int] = (-10, 10),
         name: str = "localhost",
+        organisation: str = "nodecheck",
     ) -> None:
         self.serve = serve
         self.logs = Logs(region, {group: set()} if group else {})
+        self.metrics = Metrics(region)
+        self.ssm = Ssm(region, {"i-0123456789abcdef0", "mi-0123456789abcdef0"})
         self.requests: list[Request] = []
         self.refusals: list[Refusal] = []
         self.ca_file = folder / "ca.pem"
         self._http = ThreadingHTTPServer(("127.0.0.1", port), _handler(self))
         self._http.daemon_threads = True
         if tls:
-            self._http.socket = self._context(folder, days, name).wrap_socket(
+            authority = Authority(organisation=organisation)
+            self._http.socket = self._context(folder, authority, days, name).wrap_socket(
                 self._http.socket, server_side=True, do_handshake_on_connect=False
             )
         self.port = int(self._http.server_address[1])
@@ -79,10 +98,37 @@ class AwsServer:
     def events(self) -> list[dict[str, Any]]:
         return self.logs.events
 
+    @property
+    def faults(self) -> list[Fault]:
+        return self.logs.faults
+
+    def allow(self, policy: Mapping[str, Any] | None) -> None:
+        """Let the one who signs do only what an IAM policy allows."""
+        self.logs.policy = policy
+
+    def answer(self, request: Request, fault: str) -> Answer:
+        """Return the answer to a signed request, in the protocol of its service."""
+        target = request.headers.get("x-amz-target", "").partition(".")[0]
+        services: dict[str, Service] = {"AmazonSSM": self.ssm, TARGET: self.metrics}
+        service = services.get(target, self.logs)
+        version = "1.0" if service is self.metrics else "1.1"
+        headers = {"Content-Type": f"application/x-amz-json-{version}"}
+        try:
+            told = judge(service, request, fault, self.logs.policy)
+        except Refusal as exc:
+            self.refusals.append(exc)
+            if request.headers.get("x-amzn-query-mode") == "true":
+                headers |= self.metrics.error(exc)
+            body = {"__type": exc.code, "message": exc.message}
+            return Answer(exc.status, headers, json.dumps(body).encode())
+        return Answer(200, headers, json.dumps(told).encode())
+
     def environment(self) -> dict[str, str]:
         """Return what a client needs to come here and nowhere else."""
         return {
+            "AWS_ENDPOINT_URL_CLOUDWATCH": self.url,
             "AWS_ENDPOINT_URL_CLOUDWATCH_LOGS": self.url,
+            "AWS_ENDPOINT_URL_SSM": self.url,
             "AWS_CA_BUNDLE": str(self.ca_file),
             "AWS_ACCESS_KEY_ID": ACCESS_KEY,
             "AWS_SECRET_ACCESS_KEY": SECRET_KEY,
@@ -98,8 +144,9 @@ class AwsServer:
         self._thread.join()
         self._http.server_close()
 
-    def _context(self, folder: Path, days: tuple[int, int], name: str) -> ssl.SSLContext:
-        authority = Authority()
+    def _context(
+        self, folder: Path, authority: Authority, days: tuple[int, int], name: str
+    ) -> ssl.SSLContext:
         authority.write(self.ca_file)
         leaf = folder / "server.pem"
         leaf.write_bytes(authority.leaf(days, name))
@@ -125,14 +172,10 @@ def _handler(server: AwsServer) -> type[BaseHTTPRequestHandler]:  # noqa: C901 -
             if fault == "slow":
                 time.sleep(3)
             if fault == "html":
-                self.reply(502, b"<html>Bad Gateway</html>", "text/html")
+                self.reply(502, b"<html>Bad Gateway</html>", {"Content-Type": "text/html"})
                 return
-            try:
-                self.reply_json(200, server.logs.judge(request, fault), fault)
-            except Refusal as exc:
-                server.refusals.append(exc)
-                body = {"__type": exc.code, "message": exc.message}
-                self.reply_json(exc.status, body, fault)
+            answer = server.answer(request, fault)
+            self.reply(answer.status, answer.body, answer.headers, fault)
 
         def do_GET(self) -> None:
             if self.path.startswith("/redirect?"):
@@ -144,18 +187,19 @@ def _handler(server: AwsServer) -> type[BaseHTTPRequestHandler]:  # noqa: C901 -
             path = (server.serve / self.path.lstrip("/")).resolve() if server.serve else None
             inside = path and server.serve and path.is_relative_to(server.serve.resolve())
             if path is None or not inside or not path.is_file():
-                self.reply(404, b"", "text/plain")
+                self.reply(404, b"", {"Content-Type": "text/plain"})
                 return
-            self.reply(200, path.read_bytes(), "application/octet-stream", server.logs.fault())
+            kind = {"Content-Type": "application/octet-stream"}
+            self.reply(200, path.read_bytes(), kind, server.logs.fault())
 
         do_HEAD = do_GET  # noqa: N815 - http.server's own
 
-        def reply_json(self, status: int, body: dict[str, Any], fault: str) -> None:
-            self.reply(status, json.dumps(body).encode(), "application/x-amz-json-1.1", fault)
-
-        def reply(self, status: int, body: bytes, kind: str, fault: str = "") -> None:
+        def reply(
+            self, status: int, body: bytes, headers: Mapping[str, str], fault: str = ""
+        ) -> None:
             self.send_response(status)
-            self.send_header("Content-Type", kind)
+            for name, value in headers.items():
+                self.send_header(name, value)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             if self.command == "HEAD":

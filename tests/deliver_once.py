@@ -17,8 +17,8 @@ from nodecheck.host.here import this_host
 from nodecheck.model.errors import SinkError
 from nodecheck.model.moment import CorrectedTime, instant
 from nodecheck.model.reporting import CloudWatchPolicy
-from nodecheck.sinks import cloudwatch
 from tests.reports import report
+from tests.sending import deliver
 
 
 def main() -> int:
@@ -30,7 +30,7 @@ def main() -> int:
         corrected = CorrectedTime(true_ns, host.clock.monotonic_ns(), 0.5, "test")
         made = report(moment=instant(true_ns), corrected=corrected)
         try:
-            outcome = cloudwatch.deliver(made, CloudWatchPolicy(timeout_s=20), host).detail
+            outcome = deliver(made, CloudWatchPolicy(timeout_s=20), host)
         except SinkError as exc:
             outcome = f"SinkError: {exc}"
     local = datetime.fromtimestamp(time.time(), UTC)

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import hashlib
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from nodecheck.host.door import Address, Datagrams, Heads, Host, HttpsReply, LoopStatus, ToolOutput
-from nodecheck.model.errors import Absent, ProbeError
+from nodecheck.host.door import (
+    Address,
+    Datagrams,
+    Heads,
+    Host,
+    HttpsReply,
+    LoopStatus,
+    Metadata,
+    ToolOutput,
+)
+from nodecheck.model.endpoints import Reach, Target
+from nodecheck.model.errors import Absent, Busy, ProbeError
 from nodecheck.model.node import FileDigest, FileKind, FileState, Platform, ProcessState
 
 if TYPE_CHECKING:
@@ -17,6 +27,7 @@ if TYPE_CHECKING:
 
     from nodecheck.model.hardware_clock import HardwareStamp
     from nodecheck.model.kernel_clock import KernelClock
+    from nodecheck.model.storage import FileSystem
 
 LINUX = Platform("linux", "Debian GNU/Linux 12", "x86_64")
 
@@ -49,6 +60,7 @@ class FakeFiles:
     states: dict[str, FileState | ProbeError] = field(default_factory=dict)
     rows: dict[str, tuple[Row, ...] | ProbeError] = field(default_factory=dict)
     loops: dict[str, LoopStatus | ProbeError] = field(default_factory=dict)
+    spaces: dict[str, FileSystem | ProbeError] = field(default_factory=dict)
 
     def read(self, path: str, limit_bytes: int, *, follow: bool = False) -> bytes:
         content = self.contents.get(path, Absent(f"{path}: not there"))
@@ -103,6 +115,12 @@ class FakeFiles:
             raise ProbeError(msg, "too-large")
         return tuple(sorted(names))
 
+    def space(self, path: str) -> FileSystem:
+        space = self.spaces.get(path, Absent(f"{path}: not there"))
+        if isinstance(space, ProbeError):
+            raise space
+        return space
+
     def loop_status(self, device_path: str) -> LoopStatus:
         status = self.loops.get(device_path, Absent(f"{device_path}: not there"))
         if isinstance(status, ProbeError):
@@ -137,12 +155,34 @@ class FakeClock:
 
 
 @dataclass
+class FakeMetadata:
+    """The instance metadata service: texts by path, or what it fails with."""
+
+    answers: dict[str, bytes | ProbeError] = field(default_factory=dict)
+    otherwise: ProbeError = field(
+        default_factory=lambda: ProbeError("network is unreachable", "metadata-unreachable")
+    )
+    server: str = "EC2ws"
+    asked: list[str] = field(default_factory=list)
+
+    def ask(self, path: str) -> bytes:
+        self.asked.append(path)
+        answer = self.answers.get(path, self.otherwise)
+        if isinstance(answer, ProbeError):
+            raise answer
+        return answer
+
+
+@dataclass
 class FakeNetwork:
     """Names, and replies by URL; no datagram is ever answered."""
 
     names: dict[str, tuple[Address, ...]] = field(default_factory=dict)
     replies: dict[str, HttpsReply | ProbeError] = field(default_factory=dict)
     asked: list[Mapping[str, str] | None] = field(default_factory=list)
+    imds: FakeMetadata = field(default_factory=FakeMetadata)
+    reaches: dict[str, Reach] = field(default_factory=dict)
+    targets: list[Target] = field(default_factory=list)
 
     def resolve(self, name: str, port: int) -> tuple[Address, ...]:
         if name not in self.names:
@@ -158,14 +198,23 @@ class FakeNetwork:
         return address.ip.startswith("127.") or address.ip == "::1"
 
     def metadata(self, path: str) -> bytes:
-        msg = f"{path}: network is unreachable"
-        raise ProbeError(msg)
+        return self.metadata_session().ask(path)
+
+    def metadata_session(self) -> Metadata:
+        return self.imds
 
     def heads(
         self, url: str, timeout_s: float, environment: Mapping[str, str] | None = None
     ) -> AbstractContextManager[Heads]:
         self.asked.append(environment)
         return nullcontext(FakeHeads(self.replies.get(url)))
+
+    def reach(
+        self, targets: tuple[Target, ...], ca_file: str, timeout_s: float
+    ) -> tuple[Reach, ...]:
+        self.targets.extend(targets)
+        absent = Reach("dns-failed", "unknown name")
+        return tuple(self.reaches.get(target.url, absent) for target in targets)
 
 
 @dataclass
@@ -225,9 +274,11 @@ class FakeProcesses:
 
 @dataclass
 class FakeState:
-    """Contents by folder and name, and a lock that is always free."""
+    """Contents by folder and name, the locks held; with a problem nothing can be written."""
 
     contents: dict[str, bytes | ProbeError] = field(default_factory=dict)
+    locks: set[str] = field(default_factory=set)
+    problem: str = ""
 
     def default_folder(self) -> str:
         return "/state"
@@ -236,11 +287,42 @@ class FakeState:
         return FakeFiles(self.contents).read(f"{folder}/{name}", limit_bytes)
 
     def write(self, folder: str, name: str, content: bytes) -> None:
+        self._check()
         self.contents[f"{folder}/{name}"] = content
 
     def set_aside(self, folder: str, name: str) -> str:
         self.contents[f"{folder}/{name}.damaged"] = self.contents.pop(f"{folder}/{name}")
         return f"{folder}/{name}.damaged"
+
+    def append(self, folder: str, name: str, content: bytes) -> None:
+        self._check()
+        before = self.contents.get(f"{folder}/{name}", b"")
+        assert isinstance(before, bytes)
+        self.contents[f"{folder}/{name}"] = before + content
+
+    def erase(
+        self, folder: str, name: str, spans: tuple[tuple[int, int], ...], size_bytes: int
+    ) -> None:
+        self._check()
+        content = bytearray(self.read(folder, name, 1 << 30))
+        for start, length in spans:
+            content[start : start + length] = b" " * length
+        self.contents[f"{folder}/{name}"] = bytes(content[:size_bytes])
+
+    @contextmanager
+    def lock(self, folder: str, name: str) -> Iterator[None]:
+        if name in self.locks:
+            msg = f"another run (process 7) holds {folder}/{name}"
+            raise Busy(msg)
+        self.locks.add(name)
+        try:
+            yield
+        finally:
+            self.locks.remove(name)
+
+    def _check(self) -> None:
+        if self.problem:
+            raise ProbeError(self.problem, "no-state")
 
     def run_lock(self, folder: str, note: Callable[[str], None]) -> AbstractContextManager[None]:
         return nullcontext()

@@ -116,12 +116,19 @@ class Client:
         return (self._ends_ns - self._clock.monotonic_ns()) / 1e9
 
 
-def open_client(
-    service: str, region: str, host: Host, corrected: CorrectedTime | None, timeout_s: float
+def open_client(  # noqa: PLR0913 - what a call needs, and one permission
+    service: str,
+    region: str,
+    host: Host,
+    corrected: CorrectedTime | None,
+    timeout_s: float,
+    *,
+    agent_credentials: bool = False,
 ) -> Client:
     """Return a client that signs and checks certificates at corrected time.
 
-    Credentials, endpoint overrides and profile come from botocore's own chain. botocore reads
+    Credentials, endpoint overrides and profile come from botocore's own chain; where that finds no
+    credentials, ``agent_credentials`` allows those of the SSM Agent. botocore reads
     ``os.environ`` for these, ``host.environment`` gives proxies and the CA bundle: both are the
     same mapping on a real host.
 
@@ -131,6 +138,6 @@ def open_client(
     from nodecheck.aws.signing import Connection  # botocore costs 250 ms
 
     started_ns = host.clock.monotonic_ns()
-    connection = Connection(service, region, host, corrected)
+    connection = Connection(service, region, host, corrected, agent_credentials=agent_credentials)
     spent_s = (host.clock.monotonic_ns() - started_ns) / 1e9
     return Client(connection, host.clock, timeout_s - spent_s)

@@ -34,6 +34,7 @@ from botocore.exceptions import (
 )
 
 from nodecheck import VERSION
+from nodecheck.aws import agent_credentials as agent
 from nodecheck.aws.client import (
     NO_CREDENTIALS,
     NO_REPLY,
@@ -43,6 +44,7 @@ from nodecheck.aws.client import (
     Untrusted,
 )
 from nodecheck.aws.transport import Transport
+from nodecheck.model.errors import ProbeError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -61,7 +63,13 @@ class Connection:
     """One botocore client whose signatures and certificates are judged at corrected time."""
 
     def __init__(
-        self, service: str, region: str, host: Host, corrected: CorrectedTime | None
+        self,
+        service: str,
+        region: str,
+        host: Host,
+        corrected: CorrectedTime | None,
+        *,
+        agent_credentials: bool = False,
     ) -> None:
         """Find credentials and make the client.
 
@@ -79,7 +87,9 @@ class Connection:
             clock = host.clock
             _sign_at(session, lambda: corrected.at(clock.monotonic_ns()))
         try:
-            self.credentials_source = _credentials_source(session, corrected, host)
+            self.credentials_source = _credentials_source(
+                session, corrected, host, agent_credentials=agent_credentials
+            )
             self._client = session.create_client(
                 service,
                 region_name=region,
@@ -177,9 +187,13 @@ def _credentials_source(
     session: Any,  # noqa: ANN401 - as above
     corrected: CorrectedTime | None,
     host: Host,
+    *,
+    agent_credentials: bool,
 ) -> str:
     """Find usable credentials in botocore's chain and return the name of their source."""
     credentials = session.get_credentials()
+    if credentials is None and agent_credentials:
+        return _take_agent_credentials(session, host)
     if credentials is None:
         raise NoCredentialsError
     if corrected is not None and isinstance(credentials, RefreshableCredentials):
@@ -189,6 +203,18 @@ def _credentials_source(
     except RuntimeError as exc:  # "refreshed, but the refreshed credentials are still expired"
         raise CallError(NO_CREDENTIALS, str(exc)) from exc
     return str(credentials.method)
+
+
+def _take_agent_credentials(session: Any, host: Host) -> str:  # noqa: ANN401 - as above
+    try:
+        found = agent.find(host)
+    except ProbeError as exc:
+        raise CallError(NO_CREDENTIALS, str(exc)) from exc
+    if found is None:
+        msg = "Unable to locate credentials, and the SSM Agent has left none"
+        raise CallError(NO_CREDENTIALS, msg)
+    session.set_credentials(found.access_key, found.secret_key, found.token or None)
+    return found.source
 
 
 def _call_error(exc: Exception) -> CallError:

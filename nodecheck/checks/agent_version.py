@@ -13,10 +13,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from nodecheck.checks.version_age import (
+    age_evidence,
+    ceiling,
+    judge_age,
+    judge_least_age,
+    spell_days,
+)
 from nodecheck.model.install import oldest
 from nodecheck.model.offer import Mark, ReleaseFacts
 from nodecheck.model.releases import RELEASES
-from nodecheck.model.remedy import install_fix
+from nodecheck.model.remedy import install_fix, restart_fix, update_fix
 from nodecheck.model.staleness import behind, behind_at_least
 from nodecheck.model.verdict import Evidence, Finding, SkipReason, Status, Verdict
 from nodecheck.model.version import AgentVersion, releases_behind
@@ -24,10 +31,11 @@ from nodecheck.model.version import AgentVersion, releases_behind
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from nodecheck.checks.version_age import Problems
     from nodecheck.model.agent import Installation, InstallFacts
     from nodecheck.model.errors import ProbeError
     from nodecheck.model.install import VersionPolicy
-    from nodecheck.model.staleness import Behind
+    from nodecheck.model.verdict import Fix
 
 ID: Final = "agent.version"
 QUESTION: Final = "is the installed agent recent enough, and not withdrawn by AWS?"
@@ -44,10 +52,21 @@ WHAT IS JUDGED
   their error counts. The table has gaps after 3.3.1142.0 (2024-10-21); a version missing there has
   an unknown age.
 
+  Regions differ: AWS takes up to two weeks to bring a release to all of them. The dates are those
+  of this Region's own bucket, the 31 days of the table cover the two weeks, and a version newer
+  than the Region offers is not behind. A snap cannot be newer than its channel, nor the package of
+  Amazon Linux (release ...amzn...) newer than its repository: being behind is at most warn there.
+
+  The bucket is asked through the agent's proxy, and at the agent's own S3 endpoint first where its
+  configuration names one. The running version is the one of the installed file where that file
+  runs, or of an earlier version that was verified while it was installed (agent.running tells; it
+  must run too); else it is not told.
+
 LIMITS
   ok       the offered version or a newer one (Regions differ by some days), or at most
            agent.max_age_days (30) behind and not withdrawn
-  warn     behind: more than agent.max_age_days behind, or not provably less
+  warn     behind: more than agent.max_age_days behind, or not provably less; far-behind where the
+           channel decides; running-older: an older version than the installed one still runs
   unknown  version-unknown, age-unknown, manifest-not-read (cannot tell whether the version is
            withdrawn), offered-version-unknown (no network, and the table cannot prove it old)
   crit     far-behind: more than agent.crit_age_days (90) behind; deprecated: AWS marks the version
@@ -63,6 +82,8 @@ HOW TO MEND
 
 SOURCES
   https://docs.aws.amazon.com/systems-manager/latest/userguide/ssm-agent-automatic-updates.html
+  https://docs.aws.amazon.com/systems-manager/latest/userguide/ssm-agent-technical-details.html,
+  "SSM Agent rolling updates by AWS Regions" (two weeks)
   https://github.com/aws/amazon-ssm-agent, agent/updateutil and RELEASENOTES.md
 """
 
@@ -71,7 +92,7 @@ SOURCES
 class _Judged:
     """One step of the judgement: a problem or none, what supports it, and the good news."""
 
-    problems: tuple[tuple[Status, Finding], ...] = ()
+    problems: Problems = ()
     evidence: tuple[Evidence, ...] = ()
     message: str = ""
     package_url: str = ""
@@ -82,8 +103,17 @@ def judge(
     release: ReleaseFacts | ProbeError | None,
     policy: VersionPolicy,
     now: datetime | None,
+    runs: tuple[AgentVersion, ...] = (),
 ) -> Verdict:
-    """Return the verdict; ``release`` None means offline by request, ``now`` is corrected time."""
+    """Return the verdict.
+
+    Args:
+        install: what is installed.
+        release: what the Region offers; None: offline by request.
+        policy: the operator's limits.
+        now: corrected time.
+        runs: the proven versions of what runs, the oldest first.
+    """
     if not install.installations:
         return _nothing_installed(install)
     judged = oldest(install.installations)
@@ -93,12 +123,12 @@ def judge(
         text = "the version of the installed agent cannot be read without executing it"
         finding = Finding("version-unknown", text)
         return Verdict.of(ID, Status.UNKNOWN, (finding,), evidence=_installed(install))
-    steps = [_floor(version, policy)]
+    steps, decides = [_floor(version, policy), _running(version, runs)], ceiling(judged)
     if isinstance(release, ReleaseFacts):
         steps.append(_mark(version, release))
-        steps.append(_online(version, release, policy, now))
+        steps.append(_online(version, release, policy, now, decides))
     else:
-        steps.append(_offline(version, release, policy, now))
+        steps.append(_offline(version, release, policy, now, decides))
     judged_at = Evidence("judged_at", now.isoformat() if now else "not known", "corrected time")
     return _conclude(judged, steps, (*_installed(install), judged_at), _limit(policy))
 
@@ -113,9 +143,23 @@ def _conclude(
     )
     if not problems:
         return Verdict.ok(ID, steps[-1].message, evidence, limit)
-    fix = install_fix(judged.channel, steps[-1].package_url)
     findings = tuple(finding for _, finding in problems)
-    return Verdict.of(ID, problems[0][0], findings, evidence=evidence, limit=limit, fixes=(fix,))
+    is_crit = problems[0][0] is Status.CRIT
+    fixes = _fixes(judged, findings, steps[-1].package_url, is_crit=is_crit)
+    return Verdict.of(ID, problems[0][0], findings, evidence=evidence, limit=limit, fixes=fixes)
+
+
+def _fixes(
+    judged: Installation, findings: tuple[Finding, ...], package_url: str, *, is_crit: bool
+) -> tuple[Fix, ...]:
+    """Return the commands; where its repository may have nothing better, the package itself."""
+    fixes: list[Fix] = []
+    if any(finding.reason != "running-older" for finding in findings):
+        fixes.append(update_fix(judged, package_url))
+        fixes += [install_fix(judged.channel, package_url)] if is_crit else []
+    if any(finding.reason == "running-older" for finding in findings):
+        fixes.append(restart_fix(judged.channel))
+    return tuple(dict.fromkeys(fixes))
 
 
 def _nothing_installed(install: InstallFacts) -> Verdict:
@@ -129,7 +173,8 @@ def _installed(install: InstallFacts) -> tuple[Evidence, ...]:
     versions = tuple(item.version or "unknown" for item in install.installations)
     sources = ", ".join(item.channel.value for item in install.installations)
     if len(versions) == 1:
-        return (Evidence("installed_version", versions[0], sources),)
+        label = install.installations[0].package or sources
+        return (Evidence("installed_version", versions[0], label),)
     return (Evidence("installed_versions", versions, f"{sources}; the oldest is judged"),)
 
 
@@ -143,6 +188,16 @@ def _floor(version: AgentVersion, policy: VersionPolicy) -> _Judged:
         return _Judged()
     text = f"version {version} is below the minimum {policy.min_version}"
     return _Judged(((Status.CRIT, Finding("below-minimum", text)),))
+
+
+def _running(version: AgentVersion, runs: tuple[AgentVersion, ...]) -> _Judged:
+    if not runs:
+        return _Judged()
+    evidence = (Evidence("running_version", tuple(str(item) for item in runs), "running image"),)
+    if runs[0] >= version:
+        return _Judged(evidence=evidence)
+    text = f"version {runs[0]} still runs, {version} is installed: a restart is pending"
+    return _Judged(((Status.WARN, Finding("running-older", text)),), evidence)
 
 
 def _mark(version: AgentVersion, release: ReleaseFacts) -> _Judged:
@@ -161,7 +216,11 @@ def _mark(version: AgentVersion, release: ReleaseFacts) -> _Judged:
 
 
 def _online(
-    version: AgentVersion, release: ReleaseFacts, policy: VersionPolicy, now: datetime | None
+    version: AgentVersion,
+    release: ReleaseFacts,
+    policy: VersionPolicy,
+    now: datetime | None,
+    decides: str,
 ) -> _Judged:
     evidence = [Evidence("offered_version", str(release.offered), release.offered_url)]
     if version >= release.offered:
@@ -178,23 +237,12 @@ def _online(
     text = f"version {version} is behind {release.offered}"
     if age is None:
         problem = Finding("age-unknown", f"{text} by an unknown number of days")
-        problems: tuple[tuple[Status, Finding], ...] = ((Status.UNKNOWN, problem),)
+        problems: Problems = ((Status.UNKNOWN, problem),)
     else:
-        evidence += _age_evidence("days_behind", age)
-        problems, text = _aged(f"{text} by {_days(age)}", age, policy)
+        evidence += age_evidence("days_behind", age)
+        text = f"{text} by {spell_days(age)}"
+        problems = judge_age(text, age, policy, decides)
     return _Judged(problems, tuple(evidence), text, release.package_url)
-
-
-def _aged(
-    text: str, age: Behind, policy: VersionPolicy
-) -> tuple[tuple[tuple[Status, Finding], ...], str]:
-    if age.least > policy.crit_age_days:
-        finding = Finding("far-behind", f"{text}, limit {policy.crit_age_days} days")
-        return ((Status.CRIT, finding),), text
-    if age.most <= policy.max_age_days:
-        return (), text
-    finding = Finding("behind", f"{text}, limit {policy.max_age_days} days")
-    return ((Status.WARN, finding),), text
 
 
 def _offline(
@@ -202,32 +250,17 @@ def _offline(
     why: ProbeError | None,
     policy: VersionPolicy,
     now: datetime | None,
+    decides: str,
 ) -> _Judged:
     reason = f"what the Region offers is not known ({why or 'offline by request'})"
     evidence: list[Evidence] = []
     age = behind_at_least(version, now.date() if now else None)
     if age is not None:
-        evidence += _age_evidence("days_behind_at_least", age, age.least)
+        evidence += age_evidence("days_behind_at_least", age, age.least)
         text = f"version {version} is at least {age.least} days behind"
-        for limit, status, code in (
-            (policy.crit_age_days, Status.CRIT, "far-behind"),
-            (policy.max_age_days, Status.WARN, "behind"),
-        ):
-            if age.least > limit:
-                finding = Finding(code, f"{text}, limit {limit} days; {reason}")
-                return _Judged(((status, finding),), tuple(evidence))
+        problems = judge_least_age(text, reason, age, policy, decides)
+        if problems:
+            return _Judged(problems, tuple(evidence))
     text = f"cannot tell how far version {version} is behind: {reason}"
     finding = Finding("offered-version-unknown", text)
     return _Judged(((Status.UNKNOWN, finding),), tuple(evidence))
-
-
-def _days(age: Behind) -> str:
-    return f"about {age.days} (+-{age.slack_days}) days" if age.slack_days else f"{age.days} days"
-
-
-def _age_evidence(name: str, age: Behind, days: int | None = None) -> list[Evidence]:
-    return [
-        Evidence(name, age.days if days is None else days, age.source),
-        Evidence("date_source", age.source),
-        Evidence("estimated", age.slack_days > 0),
-    ]

@@ -41,8 +41,8 @@ WHAT IS JUDGED
 
 LIMITS
   ok       the whole interval is inside the warning limit   (clock.warn_s, 60 s)
-  warn     inside the tolerance, but beyond the warning limit
-  crit     the whole interval is outside the tolerance      (clock.tolerance_s, 300 s)
+  warn     drifting: inside the tolerance, but beyond the warning limit
+  crit     beyond-tolerance: the whole interval is outside (clock.tolerance_s, 300 s)
            before-known-past: no source answered, and the clock is earlier by more than the
            tolerance than what is proven to have passed: the build of nodecheck, the date of the
            agent's proven signature. This is judged with --offline, too.

@@ -9,15 +9,24 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from nodecheck.host.program_door import NoPrograms
+from nodecheck.host.windows_door import NoAccess, NoRegistry, NoServices
 from nodecheck.model.errors import Absent
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from contextlib import AbstractContextManager
 
+    from nodecheck.host.program_door import Programs
+    from nodecheck.host.windows_door import Access, Registry, Services
+    from nodecheck.model.endpoints import Reach, Target
     from nodecheck.model.hardware_clock import HardwareStamp
     from nodecheck.model.kernel_clock import KernelClock
     from nodecheck.model.node import FileDigest, FileState, Platform, ProcessState
+    from nodecheck.model.storage import FileSystem
+
+SETTINGS_FILE: Final = "/etc/nodecheck/config.toml"
+"""Where the settings are on POSIX systems."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +113,9 @@ class Files(Protocol):
     def listing(self, path: str, limit: int) -> tuple[str, ...]:
         """Return the sorted names in a folder; more than the limit is a ProbeError."""
 
+    def space(self, path: str) -> FileSystem:
+        """Return the room in the file system that holds this path, links followed."""
+
     def loop_status(self, device_path: str) -> LoopStatus:
         """Return what is behind a loop device such as ``/dev/loop3``; nothing is set."""
 
@@ -178,6 +190,17 @@ class NoSteering:
         raise Absent(msg)
 
 
+class Metadata(Protocol):
+    """One session with the EC2 instance metadata service, by IMDSv2 and never through a proxy."""
+
+    @property
+    def server(self) -> str:
+        """Return how the service names itself, '' before it answered."""
+
+    def ask(self, path: str) -> bytes:
+        """Return the text at this path; no answer is a ProbeError whose reason says why."""
+
+
 class Network(Protocol):
     """The network, as far as probes need it below HTTP libraries."""
 
@@ -193,6 +216,9 @@ class Network(Protocol):
     def metadata(self, path: str) -> bytes:
         """Return what the EC2 instance metadata service has at this path (IMDSv2)."""
 
+    def metadata_session(self) -> Metadata:
+        """Return a session with that service, for several questions within 2 s."""
+
     def heads(
         self, url: str, timeout_s: float, environment: Mapping[str, str] | None = None
     ) -> AbstractContextManager[Heads]:
@@ -201,6 +227,15 @@ class Network(Protocol):
         TLS is verified (chain, host name) except for the dates, which the caller judges at
         corrected time from ``HttpsReply.chain``. ``HTTPS_PROXY``, ``NO_PROXY`` and
         ``AWS_CA_BUNDLE`` of the environment are honoured; without one, of this program's own.
+        """
+
+    def reach(
+        self, targets: tuple[Target, ...], ca_file: str, timeout_s: float
+    ) -> tuple[Reach, ...]:
+        """Ask all targets side by side with one HEAD each, and return how far each came.
+
+        TLS as for ``heads``, against this bundle or, without one, this system's; nothing of the
+        environment counts.
         """
 
 
@@ -229,6 +264,17 @@ class State(Protocol):
     def write(self, folder: str, name: str, content: bytes) -> None:
         """Keep this content: a reader, or a run after a crash, sees the old or the new, whole."""
 
+    def lock(self, folder: str, name: str) -> AbstractContextManager[None]:
+        """Hold a lock of this name, or raise Busy; where there can be none, ProbeError."""
+
+    def append(self, folder: str, name: str, content: bytes) -> None:
+        """Add to what is kept, all of it or nothing; a crash may leave the front of it."""
+
+    def erase(
+        self, folder: str, name: str, spans: tuple[tuple[int, int], ...], size_bytes: int
+    ) -> None:
+        """Cut the content to a size and put blanks over spans of it, without needing room."""
+
     def set_aside(self, folder: str, name: str) -> str:
         """Move a damaged file out of the way and return where it is now."""
 
@@ -246,3 +292,8 @@ class Host:
     platform: Platform
     privileged: bool
     steering: Steering = field(default_factory=NoSteering)
+    services: Services = field(default_factory=NoServices)
+    registry: Registry = field(default_factory=NoRegistry)
+    access: Access = field(default_factory=NoAccess)
+    programs: Programs = field(default_factory=NoPrograms)
+    settings_file: str = SETTINGS_FILE

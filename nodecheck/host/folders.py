@@ -26,9 +26,11 @@ def folders_above(path: str) -> list[str]:
 
     >>> folders_above("/usr/bin/true")
     ['/', '/usr', '/usr/bin']
+    >>> folders_above("C:/ProgramData/Amazon")
+    ['C:/', 'C:/ProgramData']
     """
-    parts = path.split("/")[1:-1]
-    return ["/", *("/" + "/".join(parts[: end + 1]) for end in range(len(parts)))]
+    drive, *parts = path.split("/")[:-1]
+    return [f"{drive}/", *(f"{drive}/" + "/".join(parts[: end + 1]) for end in range(len(parts)))]
 
 
 def look_at(files: Files, path: str, unobserved: list[str]) -> FileState | None:
@@ -48,7 +50,8 @@ def look_behind(files: Files, path: str, unobserved: list[str]) -> FileState | N
     if state is None or state.kind is not FileKind.LINK:
         return state
     try:
-        return _follow(files, path)
+        is_posix = path.startswith("/")
+        return _follow(files, path) if is_posix else files.state(files.resolve(path))
     except Absent:
         return None
     except ProbeError as exc:

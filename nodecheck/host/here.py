@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from nodecheck.host.door import Host
 from nodecheck.host.local_clock import SystemClock
 from nodecheck.host.network import SocketNetwork
-from nodecheck.model.errors import ProbeError, UsageError
+from nodecheck.model.errors import ProbeError
 from nodecheck.model.node import Platform
 
 if TYPE_CHECKING:
@@ -20,12 +20,12 @@ OS_RELEASE_LIMIT_BYTES: Final = 64 * 1024
 
 
 def this_host() -> Host:
-    """Return the door to this node.
+    """Return the door to this node."""
+    if sys.platform == "win32":
+        from nodecheck.host.windows_here import this_windows
 
-    Raises:
-        UsageError: this build knows no such platform.
-    """
-    if sys.platform != "win32":
+        return this_windows()
+    else:  # noqa: RET505 - the type checker knows by this which platform it is
         from nodecheck.host.posix_files import PosixFiles
         from nodecheck.host.posix_processes import PosixProcesses
         from nodecheck.host.posix_steering import PosixSteering
@@ -43,8 +43,6 @@ def this_host() -> Host:
             privileged=privileged,
             steering=PosixSteering(clock),
         )
-    msg = "this version looks at Linux nodes only"
-    raise UsageError(msg)
 
 
 def os_name(files: Files) -> str:

@@ -8,15 +8,16 @@ the reply is read under one deadline, so a server that drips cannot lengthen a r
 
 from __future__ import annotations
 
-import re
 import socket
 import ssl
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NamedTuple, Self
+from enum import Enum
+from typing import TYPE_CHECKING, Self
 from urllib.parse import urlsplit
 
 from nodecheck.host import proxy, trust_store
 from nodecheck.host.door import HttpsReply
+from nodecheck.host.reply_head import ReplyHead, parse_head
 from nodecheck.model.errors import ProbeError
 
 if TYPE_CHECKING:
@@ -34,28 +35,38 @@ HTTPS_PORT = 443
 HTTP_PORT = 80
 HTTP_OK = 200
 HEADERS = ("Cache-Control: no-cache", "User-Agent: nodecheck")
-STATUS_LINE = re.compile(rb"HTTP/1\.[01] ([2-5][0-9][0-9])(?: [^\r\n]*)?\r?\n")
 CONNECT_SHARE = 0.5
 """Share of the time left that one of several addresses may take: the next one gets a chance."""
 
 
-class _Head(NamedTuple):
-    status: int
-    headers: dict[str, str]
+class Stage(Enum):
+    """How far a connection has come."""
+
+    NAME = "name"
+    CONNECT = "connect"
+    TUNNEL = "tunnel"
+    TLS = "tls"
+    REPLY = "reply"
 
 
 class HeadConnection:
-    """One connection with one deadline for all that is asked on it."""
+    """One connection with one deadline for all that is asked on it.
 
-    def __init__(
+    ``stage``, ``via`` (the proxy), ``addresses`` (of the proxy, where there is one),
+    ``proxy_status``, ``tls`` and ``issuers`` say how far it came and whom it met, even in failure.
+    """
+
+    def __init__(  # noqa: PLR0913 - one argument for each thing that a connection depends on
         self,
         url: str,
         environment: Mapping[str, str],
         clock: LocalClock,
         timeout_s: float,
         resolve: Resolver,
+        *,
+        context: ssl.SSLContext | None = None,
     ) -> None:
-        """Take the URL apart and start the clock.
+        """Take the URL apart and start the clock; without a context, TLS is as ``trust_store``'s.
 
         Raises:
             ProbeError: not an http or https URL.
@@ -77,8 +88,14 @@ class HeadConnection:
         self._clock = clock
         self._deadline_ns = clock.monotonic_ns() + int(timeout_s * SECOND_NS)
         self._resolve = resolve
-        self._via = ""
+        self._context = context
+        self.via = ""
         self._chain: tuple[tuple[int, int, str], ...] = ()
+        self.stage = Stage.NAME
+        self.addresses: tuple[Address, ...] = ()
+        self.proxy_status = 0
+        self.tls = ""
+        self.issuers: tuple[str, ...] = ()
 
     def __enter__(self) -> Self:
         """Connect, through the proxy if there is one, and shake hands.
@@ -107,6 +124,7 @@ class HeadConnection:
         Raises:
             ProbeError: no reply in time, or not HTTP.
         """
+        self.stage = Stage.REPLY
         with self._told():
             return self._exchange()
 
@@ -127,14 +145,18 @@ class HeadConnection:
 
     def _secure(self) -> None:
         plain = self._socket
+        self.stage = Stage.TLS
         try:
-            context = trust_store.tls_context(self._environment)
+            context = self._context or trust_store.tls_context(self._environment)
             plain.settimeout(self._left_s())
             secured = context.wrap_socket(plain, server_hostname=self._host)
         except BaseException:
             plain.close()
             raise
-        self._socket, self._chain = secured, trust_store.verified_chain(secured)
+        self._socket, self.tls = secured, secured.version() or ""
+        is_verified = context.verify_mode is ssl.CERT_REQUIRED
+        self._chain = trust_store.verified_chain(secured) if is_verified else ()
+        self.issuers = trust_store.issuers(secured, verified=is_verified)
 
     def _left_s(self) -> float:
         left_ns = self._deadline_ns - self._clock.monotonic_ns()
@@ -147,12 +169,12 @@ class HeadConnection:
         if self._is_tls:
             via = proxy.choose(self._environment, self._host, self._port)
         if via is None:
-            return self._connect(self._resolve(self._host, self._port, self._left_s()))
-        self._via = f"{via.host}:{via.port}"
+            return self._connect(self._host, self._port)
+        self.via = f"{via.host}:{via.port}"
         try:
-            connection = self._connect(self._resolve(via.host, via.port, self._left_s()))
+            connection = self._connect(via.host, via.port)
         except OSError as exc:
-            msg = f"proxy {self._via}: {exc.strerror or exc}"
+            msg = f"proxy {self.via}: {exc.strerror or exc}"
             raise ProbeError(msg, "proxy-unreachable") from exc
         try:
             self._tunnel(connection, via)
@@ -161,10 +183,12 @@ class HeadConnection:
             raise
         return connection
 
-    def _connect(self, addresses: tuple[Address, ...]) -> socket.socket:
+    def _connect(self, name: str, port: int) -> socket.socket:
+        self.addresses = self._resolve(name, port, self._left_s())
+        self.stage = Stage.CONNECT
         refused: OSError = OSError("no address")
-        for rank, address in enumerate(addresses, start=1):
-            share = 1 if rank == len(addresses) else CONNECT_SHARE
+        for rank, address in enumerate(self.addresses, start=1):
+            share = 1 if rank == len(self.addresses) else CONNECT_SHARE
             try:
                 return socket.create_connection(
                     (address.ip, address.port), timeout=self._left_s() * share
@@ -174,14 +198,16 @@ class HeadConnection:
         raise refused
 
     def _tunnel(self, connection: socket.socket, via: proxy.Proxy) -> None:
+        self.stage = Stage.TUNNEL
         target = f"[{self._host}]" if ":" in self._host else self._host
         lines = [f"CONNECT {target}:{self._port} HTTP/1.1", f"Host: {target}:{self._port}"]
         if via.authorization:
             lines.append(f"Proxy-Authorization: {via.authorization}")
         self._send(connection, lines)
-        status = self._read_head(connection).status
-        if status != HTTP_OK:
-            msg = f"proxy {via.host}:{via.port} refused the way to {target}: status {status}"
+        self.proxy_status = self._read_head(connection).status
+        if self.proxy_status != HTTP_OK:
+            status = f"status {self.proxy_status}"
+            msg = f"proxy {via.host}:{via.port} refused the way to {target}: {status}"
             raise ProbeError(msg, "proxy-refused")
 
     def _exchange(self) -> HttpsReply:
@@ -199,14 +225,14 @@ class HeadConnection:
             received_wall_ns,
             received_ns,
             self._chain,
-            self._via,
+            self.via,
         )
 
     def _send(self, connection: socket.socket, lines: list[str]) -> None:
         connection.settimeout(self._left_s())
         connection.sendall("\r\n".join([*lines, "", ""]).encode("ascii"))
 
-    def _read_head(self, connection: socket.socket) -> _Head:
+    def _read_head(self, connection: socket.socket) -> ReplyHead:
         """Read up to the empty line; each read waits no longer than the one deadline allows."""
         data = b""
         while b"\r\n\r\n" not in data and b"\n\n" not in data:
@@ -218,27 +244,3 @@ class HeadConnection:
                 msg = f"{self._host}: the head of the reply {what}"
                 raise ProbeError(msg, "bad-reply")
         return parse_head(data, self._host)
-
-
-def parse_head(data: bytes, name: str) -> _Head:
-    """Return status and headers (names in lower case) of the head of an HTTP/1 reply.
-
-    Raises:
-        ProbeError: not the head of an HTTP/1 reply.
-    """
-    line = STATUS_LINE.match(data)
-    if line is None:
-        msg = f"{name}: the reply is not HTTP/1"
-        raise ProbeError(msg, "bad-reply")
-    headers: dict[str, str] = {}
-    for raw in data[line.end() :].decode("latin-1").split("\n"):
-        row = raw.rstrip("\r")
-        key, colon, value = row.partition(":")
-        if row and (not colon or not key or key != key.strip()):
-            msg = f"{name}: the reply has a line that is no header"
-            raise ProbeError(msg, "bad-reply")
-        if not row:
-            break
-        lowered, value = key.lower(), value.strip()
-        headers[lowered] = f"{headers[lowered]}, {value}" if lowered in headers else value
-    return _Head(int(line[1]), headers)

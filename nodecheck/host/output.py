@@ -11,6 +11,11 @@ from typing import TYPE_CHECKING, NoReturn, TextIO
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+if sys.platform == "win32":
+    from nodecheck.host import windows_console
+    from nodecheck.host.windows_paths import native
+    from nodecheck.model.errors import ProbeError
+
 
 def leave(code: int) -> NoReturn:
     """End the process at once: a probe that hangs in a system call must not be waited for.
@@ -37,6 +42,8 @@ def _write(stream: TextIO | None, text: str) -> str:
     if stream is None:
         return "it is closed"
     try:
+        if sys.platform == "win32":
+            windows_console.prepare(stream)
         stream.write(text)
         stream.flush()
     except UnicodeEncodeError:
@@ -56,6 +63,27 @@ def out_is_terminal() -> bool:
     return sys.stdout is not None and sys.stdout.isatty()
 
 
+def takes_colour() -> bool:
+    """Tell whether somebody looks at stdout by a terminal that follows escape sequences."""
+    return out_is_terminal() and _takes_escapes(sys.stdout)
+
+
+def error_takes_escapes() -> bool:
+    """Tell whether somebody looks at stderr by a terminal that follows escape sequences."""
+    return error_is_terminal() and _takes_escapes(sys.stderr)
+
+
+if sys.platform == "win32":
+
+    def _takes_escapes(stream: TextIO) -> bool:
+        return windows_console.takes_escapes(stream)
+
+else:
+
+    def _takes_escapes(_stream: TextIO) -> bool:
+        return True
+
+
 def terminal_width() -> int:
     """Return the width of the terminal on stdout, 0 where there is none."""
     try:
@@ -66,15 +94,17 @@ def terminal_width() -> int:
 
 def reads_unicode(environment: Mapping[str, str]) -> bool:
     """Tell whether the locale of whoever reads this is a UTF-8 one (POSIX order of variables)."""
+    if sys.platform == "win32":
+        return windows_console.is_utf8(environment)
     names = (environment.get(name, "") for name in ("LC_ALL", "LC_CTYPE", "LANG"))
     locale = next((name for name in names if name), "").lower()
     return "utf-8" in locale or "utf8" in locale
 
 
-def write_file(path: str, text: str) -> None:
+def write_file(path: str, text: str, mode: int = 0o600) -> None:
     """Write a file so that a reader sees the old content or the new, never half of it.
 
-    A device or pipe is written to as it is. The mode is that of the file replaced, else 0600.
+    A device or pipe is written to as it is. The mode is that of the file replaced, else ``mode``.
 
     Raises:
         OSError: the file cannot be written; the old content is still there.
@@ -82,8 +112,7 @@ def write_file(path: str, text: str) -> None:
     if path.startswith(("/dev/", "/proc/")):  # /dev/stdout may lead to a file that others write
         _write_through(path, text)
         return
-    path = os.path.realpath(path)
-    mode = 0o600
+    path = os.path.realpath(_long(path))
     try:
         status = os.stat(path)
         if not stat.S_ISREG(status.st_mode):
@@ -99,7 +128,9 @@ def write_file(path: str, text: str) -> None:
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
     descriptor = os.open(temporary, flags, 0o600)
     try:
-        with open(descriptor, "w", encoding="utf-8", errors="backslashreplace") as stream:
+        with open(
+            descriptor, "w", encoding="utf-8", errors="backslashreplace", newline="\n"
+        ) as stream:
             stream.write(text)
             stream.flush()
             os.fsync(stream.fileno())
@@ -110,7 +141,22 @@ def write_file(path: str, text: str) -> None:
         raise
 
 
+if sys.platform == "win32":
+
+    def _long(path: str) -> str:
+        """Return a path as Windows takes it at any length; a device such as NUL as it is."""
+        try:
+            return native(os.path.abspath(path))
+        except ProbeError:
+            return path
+
+else:
+
+    def _long(path: str) -> str:
+        return path
+
+
 def _write_through(path: str, text: str) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | getattr(os, "O_NONBLOCK", 0))
-    with open(descriptor, "w", encoding="utf-8", errors="backslashreplace") as stream:
+    with open(descriptor, "w", encoding="utf-8", errors="backslashreplace", newline="\n") as stream:
         stream.write(text)

@@ -13,12 +13,15 @@ from contextlib import contextmanager
 from threading import Lock
 from typing import TYPE_CHECKING, Final
 
+from nodecheck.host import posix_space
 from nodecheck.host.door import LoopStatus
 from nodecheck.model.errors import Absent, Denied, ProbeError
 from nodecheck.model.node import FileDigest, FileKind, FileState
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from nodecheck.model.storage import FileSystem
 
 assert sys.platform != "win32"  # noqa: S101 - tells the type checker which platform this is
 
@@ -106,6 +109,11 @@ class PosixFiles:
                     msg = f"{path}: more than {limit} entries"
                     raise ProbeError(msg, "too-large")
         return tuple(sorted(names))
+
+    def space(self, path: str) -> FileSystem:
+        """Return the room in the file system that holds this path, links followed."""
+        with _errors(path):
+            return posix_space.measure(self._root + path)
 
     def loop_status(self, device_path: str) -> LoopStatus:
         """Return what is behind a loop device; a node of another number raises.

@@ -103,14 +103,58 @@ class PosixState:
                 with suppress(OSError):
                     os.unlink(temporary)
                 raise
-            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
+            _sync_folder(folder)
         except OSError as exc:
             msg = f"{path}: {exc.strerror}"
             raise ProbeError(msg, "no-state") from exc
+
+    @contextmanager
+    def lock(self, folder: str, name: str) -> Iterator[None]:
+        """Hold a lock of this name.
+
+        Raises:
+            Busy: another process holds it.
+            ProbeError: there can be no lock.
+        """
+        prepare(folder)
+        descriptor = take_lock(folder, name)
+        try:
+            yield
+        finally:
+            os.close(descriptor)
+
+    def append(self, folder: str, name: str, content: bytes) -> None:
+        """Add to what is kept; a crash meanwhile may leave a part of it at the end.
+
+        Raises:
+            ProbeError: others can write the file, or it cannot be kept; then nothing was added.
+        """
+        prepare(folder)
+        with _writing(f"{folder}/{name}", os.O_APPEND | os.O_CREAT) as (descriptor, size):
+            try:
+                _write_all(descriptor, content)
+                os.fsync(descriptor)
+            except OSError:
+                os.ftruncate(descriptor, size)
+                raise
+            if not size:
+                _sync_folder(folder)
+
+    def erase(
+        self, folder: str, name: str, spans: tuple[tuple[int, int], ...], size_bytes: int
+    ) -> None:
+        """Cut the content to a size, and put blanks over spans (start, length) of it, in place.
+
+        That needs no room on the disk. A crash meanwhile leaves blanks in the front of a span.
+
+        Raises:
+            ProbeError: others can write the file, or it cannot be written.
+        """
+        with _writing(f"{folder}/{name}", 0) as (descriptor, _):
+            for start, length in spans:
+                os.pwrite(descriptor, b" " * length, start)
+            os.ftruncate(descriptor, size_bytes)
+            os.fsync(descriptor)
 
     def set_aside(self, folder: str, name: str) -> str:
         """Move a damaged file out of the way, over an earlier damaged one; return where it is.
@@ -154,14 +198,50 @@ def prepare(folder: str) -> None:
         raise ProbeError(msg, "no-state")
 
 
-def take_lock(folder: str) -> int:
-    """Return the descriptor that holds the lock of this folder until the process ends.
+@contextmanager
+def _writing(path: str, flags: int) -> Iterator[tuple[int, int]]:
+    """Open a file that only its owner can write; give its descriptor and size."""
+    flags |= os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK
+    try:
+        descriptor = os.open(path, flags, 0o600)
+        try:
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode):
+                msg = f"{path}: not a file"
+                raise ProbeError(msg, "no-state")
+            if status.st_uid != os.geteuid() or status.st_mode & 0o022:
+                mode = stat.S_IMODE(status.st_mode)
+                msg = f"{path}: owner {status.st_uid}, mode {mode:04o}: others can write it"
+                raise ProbeError(msg, "no-state")
+            yield descriptor, status.st_size
+        finally:
+            os.close(descriptor)
+    except OSError as exc:
+        msg = f"{path}: {exc.strerror}"
+        raise ProbeError(msg, "no-state") from exc
+
+
+def _write_all(descriptor: int, content: bytes) -> None:
+    while content:
+        content = content[os.write(descriptor, content) :]
+
+
+def _sync_folder(folder: str) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def take_lock(folder: str, name: str = LOCK_NAME) -> int:
+    """Return the descriptor that holds a lock of this folder until the process ends.
 
     Raises:
         Busy: another process holds it; the message names it.
         ProbeError: the lock file cannot be opened.
     """
-    path = f"{folder}/{LOCK_NAME}"
+    path = f"{folder}/{name}"
     try:
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
         descriptor = os.open(path, flags, 0o600)

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 NO_CHECK_TIME = 0x200000
 """X509_V_FLAG_NO_CHECK_TIME of OpenSSL's x509_vfy.h; the ssl module has no name for it."""
 
+ISSUERS_LIMIT = 5
+NAME_LIMIT = 120
+"""Who intercepts writes what he likes into his names."""
+
 BUNDLES = (
     "/etc/ssl/certs/ca-certificates.crt",  # Debian, Ubuntu, Alpine, Arch
     "/etc/pki/tls/certs/ca-bundle.crt",  # Amazon Linux, RHEL, Fedora
@@ -95,7 +99,31 @@ def verified_chain(connection: ssl.SSLSocket) -> tuple[tuple[int, int, str], ...
 
 def _subject(described: Mapping[str, object]) -> str:
     """Return the common name, or the whole subject, of a certificate as the ssl module tells it."""
-    subject = described.get("subject")
-    pairs = [pair for group in subject for pair in group] if isinstance(subject, tuple) else []
+    pairs = _pairs(described, "subject")
     names = [value for key, value in pairs if key == "commonName"]
     return names[0] if names else ", ".join(f"{key}={value}" for key, value in pairs)
+
+
+def _pairs(described: Mapping[str, object], name: str) -> list[tuple[str, str]]:
+    found = described.get(name)
+    return [pair for group in found for pair in group] if isinstance(found, tuple) else []
+
+
+def issuers(connection: ssl.SSLSocket, *, verified: bool = True) -> tuple[str, ...]:
+    """Return who signed each certificate of the path, ``NAME (ORGANISATION)``, the leaf's first.
+
+    Those of an unverified path are what the server claims: names for people, and no proof.
+    """
+    tls = connection._sslobj  # type: ignore[attr-defined]  # noqa: SLF001 - as above
+    path = tls.get_verified_chain() if verified else tls.get_unverified_chain()
+    found = [_issuer(certificate.get_info()) for certificate in path or ()]
+    return tuple(dict.fromkeys(found))[:ISSUERS_LIMIT]
+
+
+def _issuer(described: Mapping[str, object]) -> str:
+    pairs = dict(_pairs(described, "issuer"))
+    owner = pairs.get("organizationName", "")
+    name = pairs.get("commonName", "") or pairs.get("organizationalUnitName", "") or "no name"
+    name = name.replace("(", "[").replace(")", "]")  # what is in parentheses is the organisation
+    text = f"{name} ({owner})" if owner else name
+    return "".join(char if char.isprintable() else "?" for char in text[:NAME_LIMIT])

@@ -17,7 +17,8 @@ DEFAULT_ORDER: Final = ("OnPrem", "EC2", "CustomIdentity")
 class AgentConfig:
     """What ``amazon-ssm-agent.json`` says; ``path`` '' where no such file is there.
 
-    ``problems`` are sentences about what the agent would ignore or misread in it.
+    ``problems`` are sentences about what the agent would ignore or misread in it. ``refused`` says
+    why it does not start with this file, '' where it does; it still runs if it started earlier.
     """
 
     path: str = ""
@@ -26,6 +27,7 @@ class AgentConfig:
     ssm_endpoint: str = ""
     mds_endpoint: str = ""
     mgs_endpoint: str = ""
+    mgs_region: str = ""
     s3_endpoint: str = ""
     kms_endpoint: str = ""
     share_credentials: bool = True
@@ -33,3 +35,4 @@ class AgentConfig:
     self_update: bool = False
     order: tuple[str, ...] = DEFAULT_ORDER
     problems: tuple[str, ...] = ()
+    refused: str = ""

@@ -15,11 +15,15 @@ class AgentPlace:
     """Folders of one platform: the agent's data, its logs, and the files of its configuration.
 
     ``configs`` are tried in this order; where none is there, the agent runs on its defaults.
+    ``instances`` holds a folder for each node id that the agent had, ``credentials`` is the file
+    that the agent writes where AWS manages the host by default (DHMC).
     """
 
     data: str
     logs: str
     configs: tuple[str, ...]
+    instances: str
+    credentials: str
 
     @property
     def log(self) -> str:
@@ -56,6 +60,10 @@ class AgentPlace:
         """Return the file of a hybrid registration; it holds no key."""
         return f"{self.data}/registration"
 
+    def custom_inventory(self, node_id: str) -> str:
+        """Return the folder from which the agent takes custom inventory, unless it is told one."""
+        return f"{self.instances}/{node_id}/inventory/custom"
+
 
 LINUX: Final = AgentPlace(
     "/var/lib/amazon/ssm",
@@ -64,6 +72,8 @@ LINUX: Final = AgentPlace(
         "/usr/bin/configuration/amazon-ssm-agent.json",
         "/etc/amazon/ssm/amazon-ssm-agent.json",
     ),
+    "/var/lib/amazon/ssm",
+    "/var/lib/amazon/ssm/credentials",
 )
 WINDOWS: Final = AgentPlace(
     "C:/ProgramData/Amazon/SSM",
@@ -72,6 +82,8 @@ WINDOWS: Final = AgentPlace(
         "C:/Program Files/Amazon/SSM/configuration/amazon-ssm-agent.json",
         "C:/Program Files/Amazon/SSM/amazon-ssm-agent.json",
     ),
+    "C:/ProgramData/Amazon/SSM/InstanceData",
+    "C:/Program Files/Amazon/SSM/credentials",
 )
 
 

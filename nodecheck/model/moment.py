@@ -22,6 +22,15 @@ def instant(unix_ns: int) -> datetime:
     return EPOCH + timedelta(microseconds=unix_ns // 1000)
 
 
+def unix_ns(moment: datetime) -> int:
+    """Return an aware datetime as nanoseconds since 1970.
+
+    >>> unix_ns(instant(1_700_000_000_123_456_000))
+    1700000000123456000
+    """
+    return (moment - EPOCH) // timedelta(microseconds=1) * 1000
+
+
 @dataclass(frozen=True, slots=True)
 class CorrectedTime:
     """The true time at one monotonic instant, and half the width of the interval it lies in."""

@@ -5,6 +5,7 @@ Addresses: https://docs.aws.amazon.com/systems-manager/latest/userguide/manually
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 
 from nodecheck.model.agent import Channel
@@ -12,8 +13,11 @@ from nodecheck.model.verdict import Fix
 
 if TYPE_CHECKING:
     from nodecheck.model.agent import Installation
+    from nodecheck.model.node import NodeFacts
 
 GLOBAL_BUCKET: Final = "https://s3.amazonaws.com/ec2-downloads-windows/SSMAgent/latest"
+_NODE: Final = re.compile(r"m?i-[0-9a-f]{8,17}")
+_REGION: Final = re.compile(r"[a-z]{2,4}(-[a-z]+)+-[0-9]{1,2}")
 _RPM_ARCH: Final = "$(uname -m | sed 's/x86_64/amd64/;s/aarch64/arm64/')"
 _RPM_URL: Final = f"{GLOBAL_BUCKET}/linux_{_RPM_ARCH}/amazon-ssm-agent.rpm"
 _DEB_URL: Final = f"{GLOBAL_BUCKET}/debian_$(dpkg --print-architecture)/amazon-ssm-agent.deb"
@@ -37,6 +41,29 @@ def install_fix(channel: Channel, package_url: str = "") -> Fix:
         )
         return Fix(command, "powershell", disruptive=True)
     return Fix(f'rpm -U "{package_url or _RPM_URL}"', disruptive=True)
+
+
+def update_fix(installation: Installation, package_url: str = "") -> Fix:
+    """Return the command that updates an installed agent from where it came."""
+    if is_of_amazon_linux(installation):  # yum is dnf on Amazon Linux 2023
+        return Fix("yum update -y amazon-ssm-agent", disruptive=True)
+    return install_fix(installation.channel, package_url)
+
+
+def send_update_fix(node: NodeFacts | None) -> tuple[Fix, ...]:
+    """Return the command that has Systems Manager update this node, where the node is known."""
+    if node is None or not _NODE.fullmatch(node.node_id) or not _REGION.fullmatch(node.region):
+        return ()  # what a file of the node says is no part of a command, unless it has the form
+    command = (
+        "aws ssm send-command --document-name AWS-UpdateSSMAgent"
+        f" --instance-ids {node.node_id} --region {node.region}"
+    )
+    return (Fix(command, disruptive=True),)
+
+
+def is_of_amazon_linux(installation: Installation) -> bool:
+    """Tell whether the package is that of Amazon Linux itself, by its release."""
+    return installation.channel is Channel.RPM and ".amzn" in installation.package
 
 
 def remove_fix(installation: Installation) -> Fix:

@@ -152,7 +152,7 @@ class Report:
         skipped = len(self.checks) - judged
         text = f"{counted(judged, 'check')} passed" if judged else "nothing was judged"
         text += f", {skipped} skipped" if skipped else ""
-        return text + (f"; {self.losses}" if self.losses else "")
+        return shorten(text + (f"; {self.losses}" if self.losses else ""), SUMMARY_LIMIT - 20)
 
     @property
     def losses(self) -> str:

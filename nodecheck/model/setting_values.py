@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from nodecheck.model.settings import Key, Setting
 
 SWITCHES: Final = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+WHOLE: Final = frozenset({Kind.DAYS, Kind.COUNT})
 
 
 def from_text(key: Key, raw: str) -> object:
@@ -23,7 +24,7 @@ def from_text(key: Key, raw: str) -> object:
     if key.kind is Kind.TEXT:
         return raw
     try:
-        return int(raw) if key.kind is Kind.DAYS else float(raw)
+        return int(raw) if key.kind in WHOLE else float(raw)
     except ValueError:
         return raw
 
@@ -64,7 +65,7 @@ def _checked_list(key: Key, raw: object) -> tuple[str, ...]:
 
 
 def _checked_number(key: Key, raw: object) -> float:
-    whole = key.kind is Kind.DAYS
+    whole = key.kind in WHOLE
     if isinstance(raw, bool) or not isinstance(raw, int if whole else (int, float)):
         raise _expected(key, raw)
     if not key.least <= raw <= key.most or raw == math.inf:

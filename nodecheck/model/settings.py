@@ -27,6 +27,7 @@ class Kind(Enum):
     LIST = "a list of texts"
     SECONDS = "a number of seconds"
     DAYS = "a whole number of days"
+    COUNT = "a whole number"
     SWITCH = "true or false"
 
 
@@ -65,6 +66,7 @@ class Waiver:
 
 
 MOST_DAYS: Final = 36_500
+MOST_NODES: Final = 999_999
 
 KEYS: Final = (
     Key("run.deadline_s", Kind.SECONDS, 10.0, "time for the whole run", least=1, most=3600),
@@ -106,7 +108,6 @@ KEYS: Final = (
         "",
         "the only Region allowed",
         pattern=forms.REGION,
-        used=False,
     ),
     Key(
         "node.expected_account",
@@ -114,7 +115,6 @@ KEYS: Final = (
         "",
         "the only account allowed",
         pattern=forms.ACCOUNT,
-        used=False,
     ),
     Key("trust.keys", Kind.LIST, (), "further OpenPGP public key files", pattern=forms.FILE),
     Key("trust.builtin_keys", Kind.SWITCH, default=True, meaning="believe the pinned keys"),
@@ -136,21 +136,52 @@ KEYS: Final = (
         pattern=forms.SNAP_ID,
     ),
     Key("trust.publishers", Kind.LIST, (), "Authenticode publishers allowed", used=False),
-    Key("report.sinks", Kind.LIST, (), "where reports go besides stdout", choices=("cloudwatch",)),
+    Key(
+        "report.sinks",
+        Kind.LIST,
+        (),
+        "where reports go besides stdout",
+        choices=(
+            *("cloudwatch", "cloudwatch-metrics", "cloudwatch-agent"),
+            *("compliance", "inventory", "syslog", "file"),
+        ),
+    ),
+    Key("report.file", Kind.TEXT, "", "file that the sink file appends to", pattern=forms.FILE),
     Key("report.log_group", Kind.TEXT, "/nodecheck", "CloudWatch log group", pattern=forms.GROUP),
     Key(
         "report.namespace", Kind.TEXT, "NodeCheck", "CloudWatch namespace", pattern=forms.NAMESPACE
     ),
-    Key("report.splay_s", Kind.SECONDS, 0.0, "spread network reports over", most=86400),
+    Key(
+        "report.per_node_metrics",
+        Kind.SWITCH,
+        default=False,
+        meaning="cloudwatch-metrics also by node: 3 series, 0.90 USD a month for each node",
+    ),
+    Key(
+        "report.fleet_nodes",
+        Kind.COUNT,
+        0,
+        "nodes for which --dry-run names the price; 0: 1,000 and 100,000",
+        most=MOST_NODES,
+    ),
+    Key(
+        "report.splay_s",
+        Kind.SECONDS,
+        0.0,
+        "spread network reports over; unset: 900 under systemd",
+        most=86400,
+    ),
     Key(
         "report.use_agent_credentials",
         Kind.SWITCH,
         default=False,
-        meaning="read the agent's shared credentials",
-        used=False,
+        meaning="read the agent's shared credentials, where there are no others",
     ),
     Key("state.dir", Kind.TEXT, "", "folder for state; empty: the system's", pattern=forms.FILE),
 )
+
+LOCAL_SINKS: Final = frozenset({"cloudwatch-agent", "inventory", "syslog", "file"})
+"""Sinks of the node itself: they need no network."""
 
 BY_NAME: Final = {key.name: key for key in KEYS}
 

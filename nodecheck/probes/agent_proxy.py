@@ -2,8 +2,9 @@
 
 Go reads ``HTTPS_PROXY`` before ``https_proxy`` (net/http ProxyFromEnvironment). AWS documents three
 places for them: drop-ins of the systemd unit, those of the snap's unit, and upstart's override
-(Systems Manager User Guide, "Configuring SSM Agent to use a proxy on Linux nodes").
-``EnvironmentFile=`` is not followed.
+(Systems Manager User Guide, "Configuring SSM Agent to use a proxy on Linux nodes"). systemd has two
+more: ``DefaultEnvironment=`` of its own settings, which a unit overrides, and ``EnvironmentFile=``,
+which overrides ``Environment=`` (systemd.exec(5)).
 """
 
 from __future__ import annotations
@@ -14,24 +15,18 @@ from typing import TYPE_CHECKING, Final
 
 from nodecheck.model.agent_proxy import AgentProxy
 from nodecheck.model.errors import Absent, ProbeError
-from nodecheck.model.unit_file import parse_unit
+from nodecheck.model.unit_file import MANAGER_FILES, UNIT_FOLDERS, drop_in_names, parse_unit
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from nodecheck.host.door import Files, Host
 
 UNITS: Final = ("amazon-ssm-agent.service", "snap.amazon-ssm-agent.amazon-ssm-agent.service")
-FOLDERS: Final = (
-    "/usr/lib/systemd/system",
-    "/run/systemd/system",
-    "/etc/systemd/system",
-)
-"""Units of a later folder replace those of an earlier one (systemd.unit(5))."""
-
 UPSTART: Final = ("/etc/init/amazon-ssm-agent.conf", "/etc/init/amazon-ssm-agent.override")
 FILE_LIMIT_BYTES: Final = 64 * 1024
 FOLDER_LIMIT: Final = 100
+GLOB: Final = frozenset("*?[")
 ASSIGNMENT: Final = "env "
 
 
@@ -42,41 +37,90 @@ def look(host: Host) -> AgentProxy:
     unread: list[str] = []
     for unit in UNITS:
         found = _of_unit(host.files, unit, unread)
-        if found.https_proxy:
+        if found.https_proxy or found.ca_file:
             return found
     return _of_upstart(host.files, unread)
 
 
 def _of_unit(files: Files, unit: str, unread: list[str]) -> AgentProxy:
-    variables: dict[str, tuple[str, str]] = {}
-    for path in (*_main_file(files, unit, unread), *_drop_ins(files, unit, unread)):
-        for key, value in parse_unit(_read(files, path, unread)):
-            if key != "Environment":
-                continue
-            if not value:
-                variables.clear()  # an empty assignment takes back all before it
-            variables |= {name: (text, path) for name, text in read_assignments(value).items()}
+    drop_ins = _drop_ins(files, drop_in_names(unit), UNIT_FOLDERS, unread)
+    paths = (*_main_file(files, (join(it, unit) for it in UNIT_FOLDERS), unread), *drop_ins)
+    if not paths:
+        return AgentProxy(unread=tuple(dict.fromkeys(unread)))
+    own = _values(files, paths, "Environment", unread)
+    named = _values(files, paths, "EnvironmentFile", unread)
+    variables = _of_manager(files, unread)
+    for path, value in own:
+        variables |= _sourced(read_assignments(value), path)
+    for _, value in named:
+        variables |= _of_file(files, value, unread)
     return _choose(variables, unread)
 
 
-def _main_file(files: Files, unit: str, unread: list[str]) -> tuple[str, ...]:
-    paths = (join(folder, unit) for folder in reversed(FOLDERS))
+def _values(
+    files: Files, paths: tuple[str, ...], wanted: str, unread: list[str]
+) -> list[tuple[str, str]]:
+    """Return the assignments of one setting, each with its file, in the order that counts."""
+    found: list[tuple[str, str]] = []
+    for path in paths:
+        for key, value in parse_unit(_read(files, path, unread)):
+            if key == wanted and not value:
+                found.clear()  # an empty assignment takes back all before it
+            elif key == wanted:
+                found.append((path, value))
+    return found
+
+
+def _sourced(found: Mapping[str, str], path: str) -> dict[str, tuple[str, str]]:
+    return {name: (text, path) for name, text in found.items()}
+
+
+def _of_manager(files: Files, unread: list[str]) -> dict[str, tuple[str, str]]:
+    folders = tuple(path.rpartition("/")[0] for path in MANAGER_FILES)
+    drop_ins = _drop_ins(files, ("system.conf.d",), folders, unread)
+    paths = (*_main_file(files, MANAGER_FILES, unread), *drop_ins)
+    variables: dict[str, tuple[str, str]] = {}
+    for path, value in _values(files, paths, "DefaultEnvironment", unread):
+        variables |= _sourced(read_assignments(value), path)
+    return variables
+
+
+def _of_file(files: Files, value: str, unread: list[str]) -> dict[str, tuple[str, str]]:
+    """Return the variables of an EnvironmentFile; ``-`` in front says that it may be absent."""
+    path = value.removeprefix("-")
+    if GLOB.intersection(path):
+        unread.append(f"{path}: patterns are not followed")
+        return {}
+    found: dict[str, str] = {}
+    for line in _read(files, path, unread).splitlines():
+        if not line.lstrip().startswith(("#", ";")):
+            found |= read_assignments(line)
+    return _sourced(found, path)
+
+
+def _main_file(files: Files, paths: Iterable[str], unread: list[str]) -> tuple[str, ...]:
+    """Return the first of these files that is there, if any."""
     return tuple(path for path in paths if _read(files, path, unread))[:1]
 
 
-def _drop_ins(files: Files, unit: str, unread: list[str]) -> Iterator[str]:
-    """Yield the drop-ins in the order in which systemd reads them: by name, wherever they lie."""
+def _drop_ins(
+    files: Files, names: tuple[str, ...], folders: tuple[str, ...], unread: list[str]
+) -> Iterator[str]:
+    """Yield the drop-ins in the order in which systemd reads them: by name, wherever they lie.
+
+    Of two with the same name the more specific one counts, then that in the earlier folder.
+    """
     by_name: dict[str, str] = {}
-    for folder in FOLDERS:
-        path = join(folder, f"{unit}.d")
+    for path in (join(folder, name) for name in names for folder in folders):
         try:
-            names = files.listing(path, FOLDER_LIMIT)
+            listed = files.listing(path, FOLDER_LIMIT)
         except Absent:
             continue
         except ProbeError as exc:
             unread.append(str(exc))
             continue
-        by_name |= {name: join(path, name) for name in names if name.endswith(".conf")}
+        found = {name: join(path, name) for name in listed if name.endswith(".conf")}
+        by_name = found | by_name
     for name in sorted(by_name):
         yield by_name[name]
 
@@ -121,4 +165,5 @@ def _choose(variables: Mapping[str, tuple[str, str]], unread: list[str]) -> Agen
         candidates = (variables.get(name.upper()), variables.get(name))
         found[name] = next((item for item in candidates if item and item[0]), ("", ""))
     (proxy, source), (exempt, _) = found["https_proxy"], found["no_proxy"]
-    return AgentProxy(proxy, exempt, source, tuple(dict.fromkeys(unread)))
+    ca_file, _ = variables.get("SSL_CERT_FILE", ("", ""))
+    return AgentProxy(proxy, exempt, source, tuple(dict.fromkeys(unread)), ca_file)

@@ -9,11 +9,12 @@ judgement needs are asked for their ``Last-Modified``. All of it is plain, unsig
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import UTC
 from typing import TYPE_CHECKING, Final
 
 from nodecheck.aws.download import Downloads
-from nodecheck.aws.endpoints import release_url
+from nodecheck.aws.release_places import places
 from nodecheck.model.agent import Channel
 from nodecheck.model.errors import ProbeError
 from nodecheck.model.offer import Listed, Mark, ReleaseFacts, Reply, Stored
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
     from nodecheck.host.door import Host
     from nodecheck.model.agent import Installation
+    from nodecheck.model.agent_config import AgentConfig
     from nodecheck.model.moment import CorrectedTime
     from nodecheck.model.offer import Fetch
 
@@ -58,17 +60,22 @@ _PACKAGES: Final = {
 }
 
 
-def ask(
-    host: Host, base: str, region: str, corrected: CorrectedTime | None, installed: Installation
+def ask(  # noqa: PLR0913 - where, by which clock, and for which agent
+    host: Host,
+    installed: Installation,
+    corrected: CorrectedTime | None,
+    *,
+    setting: str,
+    region: str,
+    config: AgentConfig,
 ) -> ReleaseFacts:
-    """Return what the Region's bucket offers, or what a bucket named by its base URL does.
+    """Return what the first bucket that can be read offers; why others could not is kept.
 
     Raises:
-        ProbeError: neither a base nor a Region is known, or the bucket could not be read.
+        ProbeError: it is not known where to ask, or none of the buckets could be read.
     """
-    if not base and not region:
-        msg = "the Region is not known: set node.region or AWS_REGION"
-        raise ProbeError(msg, "no-region")
+    bases = places(setting, region, config)
+    unread: list[str] = []
     with Downloads(host, corrected) as downloads:
 
         def fetch(method: str, url: str, limit_bytes: int) -> Reply:
@@ -77,7 +84,14 @@ def ask(
             )
             return Reply(reply.status, reply.headers, reply.body)
 
-        return look(fetch, base or release_url(region), installed, host.platform.arch)
+        for base in bases:
+            try:
+                found = look(fetch, base, installed, host.platform.arch)
+            except ProbeError as exc:
+                unread.append(str(exc))
+            else:
+                return replace(found, unread=(*unread, *found.unread))
+    raise ProbeError("; ".join(unread), "release-unreachable")
 
 
 def look(fetch: Fetch, release_url: str, installed: Installation, arch: str) -> ReleaseFacts:

@@ -8,18 +8,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from nodecheck.host.boot import BOOT_ID_LENGTH, boot_id
 from nodecheck.model.clock_history import EPOCHS_KEPT, Epoch, HistoryFacts, remembered
 from nodecheck.model.errors import Absent, ProbeError
 
 if TYPE_CHECKING:
-    from nodecheck.host.door import Files, Host, State
+    from nodecheck.host.door import Host, State
     from nodecheck.model.moment import CorrectedTime
 
 NAME: Final = "clock-history.json"
 SCHEMA: Final = "nodecheck-clock-history/1"
 LIMIT_BYTES: Final = 64 * 1024
-BOOT_ID: Final = "/proc/sys/kernel/random/boot_id"
-BOOT_ID_LENGTH: Final = 36
 LARGEST_NS: Final = 1 << 63
 LARGEST_S: Final = 1e10
 
@@ -40,7 +39,7 @@ def look(
         ProbeError: the boot cannot be told from others.
     """
     latest = Epoch(
-        boot=_boot(host.files),
+        boot=boot_id(host.files),
         monotonic_ns=corrected.monotonic_ns,
         true_ns=corrected.true_ns,
         offset_s=offset_s,
@@ -55,14 +54,6 @@ def look(
     except ProbeError as exc:
         note = f"{note}; {exc}" if note else str(exc)
     return HistoryFacts(epochs, note)
-
-
-def _boot(files: Files) -> str:
-    text = files.read(BOOT_ID, 4096).decode("ascii", "replace").strip()
-    if len(text) != BOOT_ID_LENGTH:
-        msg = f"{BOOT_ID}: not understood"
-        raise ProbeError(msg)
-    return text
 
 
 def _read(state: State, folder: str) -> tuple[tuple[Epoch, ...], str]:

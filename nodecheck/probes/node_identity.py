@@ -12,11 +12,12 @@ listen at that address.
 from __future__ import annotations
 
 import json
-import re
 from typing import TYPE_CHECKING, Final, Protocol
 
 from nodecheck.aws.endpoints import is_region
+from nodecheck.host.firmware import DMI, look_at_firmware
 from nodecheck.model.errors import ProbeError
+from nodecheck.model.identity import ACCOUNT, is_node_id
 from nodecheck.model.node import NodeFacts
 
 if TYPE_CHECKING:
@@ -27,12 +28,9 @@ if TYPE_CHECKING:
 DATA: Final = "/var/lib/amazon/ssm"
 IDENTITY_CONFIG: Final = f"{DATA}/runtimeconfig/identity_config.json"
 REGISTRATION: Final = f"{DATA}/registration"
-DMI: Final = "/sys/class/dmi/id"
 DOCUMENT: Final = "/latest/dynamic/instance-identity/document"
 LIMIT_BYTES: Final = 64 * 1024
 
-_NODE_ID: Final = re.compile(r"m?i-[0-9a-f]{8,17}")
-_ACCOUNT: Final = re.compile(r"[0-9]{12}")
 _KINDS: Final = {"OnPrem": "hybrid", "EC2": "ec2", "ECS": "ecs", "CustomIdentity": "custom"}
 """Values of IdentityType in identity_config.json."""
 
@@ -49,7 +47,8 @@ def look(host: Host, configured_region: str, metadata: Metadata | None = None) -
     environment = host.environment
     identity = _json(host.files, IDENTITY_CONFIG)
     registration = _json(host.files, REGISTRATION)
-    is_ec2 = _is_ec2(host.files)
+    firmware = look_at_firmware(host.files)
+    is_ec2 = firmware.is_ec2
     document = _document(metadata) if is_ec2 and metadata is not None else {}
     region, region_source = _first(
         is_region,
@@ -63,13 +62,13 @@ def look(host: Host, configured_region: str, metadata: Metadata | None = None) -
         ),
     )
     node_id, _ = _first(
-        _is_node_id,
+        is_node_id,
         (
             (identity.get("InstanceId", ""), IDENTITY_CONFIG),
             (registration.get("ManagedInstanceID", ""), REGISTRATION),
             (environment.get("AWS_SSM_INSTANCE_ID", ""), "AWS_SSM_INSTANCE_ID"),
             (document.get("instanceId", ""), "instance metadata"),
-            (_line(host.files, f"{DMI}/board_asset_tag") if is_ec2 else "", DMI),
+            (firmware.board_id, DMI),
         ),
     )
     account, _ = _first(_is_account, ((document.get("accountId", ""), "instance metadata"),))
@@ -82,36 +81,14 @@ def _first(is_valid: Callable[[str], bool], values: Iterable[tuple[str, str]]) -
     return next(((value, source) for value, source in values if is_valid(value)), ("", ""))
 
 
-def _is_node_id(text: str) -> bool:
-    return _NODE_ID.fullmatch(text) is not None
-
-
 def _is_account(text: str) -> bool:
-    return _ACCOUNT.fullmatch(text) is not None
+    return ACCOUNT.fullmatch(text) is not None
 
 
 def _kind(node_id: str) -> str:
     if not node_id:
         return ""
     return "hybrid" if node_id.startswith("mi-") else "ec2"
-
-
-def _is_ec2(files: Files) -> bool:
-    """Tell whether the firmware (Nitro, bare metal) or the hypervisor (Xen) is Amazon EC2's.
-
-    https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/identify_ec2_instances.html
-    """
-    if _line(files, f"{DMI}/sys_vendor") == "Amazon EC2":
-        return True
-    uuids = ("/sys/hypervisor/uuid", f"{DMI}/product_uuid")
-    return any(_line(files, path).lower().startswith("ec2") for path in uuids)
-
-
-def _line(files: Files, path: str) -> str:
-    try:
-        return files.read(path, LIMIT_BYTES).decode("utf-8", "replace").strip()
-    except ProbeError:
-        return ""
 
 
 def _json(files: Files, path: str) -> Mapping[str, str]:

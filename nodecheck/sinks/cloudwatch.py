@@ -1,8 +1,11 @@
-"""Send a report to CloudWatch Logs: one PutLogEvents with one event in embedded metric format.
+"""Send reports to CloudWatch Logs: PutLogEvents with one event in embedded metric format for each.
 
 The log stream is the node's; it is made when CloudWatch says that it is missing. A missing log
 group is an error with the command that makes it, unless the policy allows to create it: a group
 made by a node has no retention, and every node would need the right to make groups.
+
+PutLogEvents has no token that tells a repetition: a reply that got lost, or a run killed between
+the reply and its note of it, sends an event twice. ``run`` in the event tells such twins.
 
 Nothing of AWS's is imported before a delivery starts.
 """
@@ -14,59 +17,91 @@ import re
 from typing import TYPE_CHECKING, Final
 
 from nodecheck.aws import endpoints
-from nodecheck.aws.client import NO_CREDENTIALS, NO_REPLY, UNTRUSTED, CallError, open_client
+from nodecheck.aws.client import CallError, open_client
 from nodecheck.model.errors import SinkError
-from nodecheck.model.report import Delivery, shorten
-from nodecheck.sinks.emf import emf_event, emf_line, event_time_ms
-from nodecheck.sinks.price import estimate
+from nodecheck.model.spool import Sent
+from nodecheck.sinks import iam
+from nodecheck.sinks.emf import dump, emf_document, emf_line, stamped
+from nodecheck.sinks.iam import Right, arn
+from nodecheck.sinks.log_batches import LogEvent, batches
+from nodecheck.sinks.log_sending import MISSING, put
+from nodecheck.sinks.price import cost_lines, estimate, fleets
+from nodecheck.sinks.refusals import explain
 
 if TYPE_CHECKING:
-    from nodecheck.aws.client import Client
+    from collections.abc import Iterator
+
     from nodecheck.host.door import Host
-    from nodecheck.model.report import Report
-    from nodecheck.model.reporting import CloudWatchPolicy
-    from nodecheck.sinks.price import Price
+    from nodecheck.model.report import NodeIdentity, Report
+    from nodecheck.model.reporting import CloudWatchPolicy, CompliancePolicy
+    from nodecheck.model.spool import Consignment, DatedReport
 
 NAME: Final = "cloudwatch"
+SERVICE: Final = "CloudWatch Logs"
 
 STREAM_LIMIT: Final = 512
 """Longest name of a log stream (CloudWatch Logs API reference, CreateLogStream)."""
 
-FLEETS: Final = (1, 1_000, 100_000)
-"""Sizes for which a dry run names the price."""
-
-_MISSING: Final = "ResourceNotFoundException"
-_EXISTS: Final = "ResourceAlreadyExistsException"
-_DENIED: Final = "AccessDeniedException"
-EXPLANATION_LIMIT: Final = 600
+_STREAM: Final = re.compile(r"[A-Za-z0-9._-]{1,512}")
 
 
-def deliver(report: Report, policy: CloudWatchPolicy, host: Host) -> Delivery:
-    """Send the report and say where it went.
+def render(report: Report, policy: CloudWatchPolicy) -> dict[str, object]:
+    """Return what is kept of a report until it is sent.
 
     Raises:
-        SinkError: it was not accepted; the sentence says why and what would help.
+        SinkError: it is larger than CloudWatch takes.
     """
-    event = {"timestamp": event_time_ms(report), "message": emf_event(report, policy)}
-    region = region_of(report, policy)
-    stream = {"logGroupName": policy.log_group, "logStreamName": stream_name(report)}
+    return {"stream": stream_name(report), "event": emf_document(report, policy)}
+
+
+def send(host: Host, policy: CloudWatchPolicy, consignment: Consignment) -> Iterator[Sent]:
+    """Send reports in their order, and tell of each batch what became of it.
+
+    Raises:
+        SinkError: the rest was not accepted; the sentence says why and what would help.
+    """
+    node = consignment.node
+    region = region_of(node, policy)
+    read = [(item, _event(item)) for item in consignment.reports]
+    strange = tuple(item for item, event in read if event is None)
+    if strange:
+        yield Sent(strange, refused="what was kept of it is not understood")
+    events = [event for _, event in read if event is not None]
+    if not events:
+        return
     try:
-        with open_client("logs", region, host, report.corrected, policy.timeout_s) as client:
-            _put(client, stream, event, policy)
-            source = client.credentials_source
+        with open_client(
+            "logs",
+            region,
+            host,
+            consignment.corrected,
+            policy.timeout_s,
+            agent_credentials=policy.agent_credentials,
+        ) as client:
+            for batch in batches(events):
+                yield from put(client, batch, policy, region)
     except CallError as exc:
-        raise SinkError(_explain(exc, report, policy, region)) from exc
-    place = f"{policy.log_group}/{stream['logStreamName']} in {region}"
-    return Delivery(NAME, "delivered", f"{place}, credentials from {source}")
+        raise SinkError(_explain(exc, node, policy, region)) from exc
 
 
-def region_of(report: Report, policy: CloudWatchPolicy) -> str:
+def _event(item: DatedReport) -> LogEvent | None:
+    """Return the event of a kept report, None where its payload is not of this sink's making."""
+    stream, document = item.report.payload.get("stream"), item.report.payload.get("event")
+    if not isinstance(stream, str) or not _STREAM.fullmatch(stream):
+        return None
+    if not isinstance(document, dict):
+        return None
+    event = stamped(document, item.time_ms, is_certain=item.is_certain)
+    return None if event is None else LogEvent(stream, dump(event), item)
+
+
+def region_of(node: NodeIdentity, policy: CloudWatchPolicy | CompliancePolicy) -> str:
     """Return the Region to report to.
 
     Raises:
         SinkError: none is known, or it is no Region's name.
     """
-    region = policy.region or report.node.region
+    region = policy.region or node.region
     if not region:
         msg = "the Region is unknown: set node.region or AWS_REGION"
         raise SinkError(msg)
@@ -84,107 +119,47 @@ def stream_name(report: Report) -> str:
     return name[:STREAM_LIMIT]
 
 
-def _put(
-    client: Client, stream: dict[str, str], event: dict[str, object], policy: CloudWatchPolicy
-) -> None:
-    parameters = {**stream, "logEvents": [event]}
-    try:
-        reply = client.call("PutLogEvents", parameters)
-    except CallError as exc:
-        if exc.code != _MISSING:
-            raise
-        _create_stream(client, stream, policy)
-        reply = client.call("PutLogEvents", parameters)
-    rejected = reply.get("rejectedLogEventsInfo")
-    if rejected:
-        msg = f"CloudWatch rejected the time of the event ({event['timestamp']} ms): {rejected}"
-        raise SinkError(msg)
-
-
-def _create_stream(client: Client, stream: dict[str, str], policy: CloudWatchPolicy) -> None:
-    """Make the log stream; when even the group is missing, that too if it is allowed."""
-    try:
-        _create(client, "CreateLogStream", stream)
-    except CallError as exc:
-        if exc.code != _MISSING or not policy.create_log_group:
-            raise
-        _create(client, "CreateLogGroup", {"logGroupName": policy.log_group})
-        _create(client, "CreateLogStream", stream)
-
-
-def _create(client: Client, operation: str, parameters: dict[str, str]) -> None:
-    try:
-        client.call(operation, parameters)
-    except CallError as exc:
-        if exc.code != _EXISTS:  # another run was faster
-            raise
-
-
-_CAUSES: Final = {
-    NO_CREDENTIALS: "no AWS credentials; looked in the environment, the shared credentials and "
-    "configuration files, the container endpoint and the instance metadata",
-    NO_REPLY: "no answer from CloudWatch Logs",
-    UNTRUSTED: "the server that answers for CloudWatch Logs cannot be trusted",
-    "ExpiredTokenException": "the credentials have expired",
-    "UnrecognizedClientException": "AWS does not know these credentials",
-    "InvalidSignatureException": "AWS refused the signature: wrong secret key or wrong time",
-}
-
-
-def _explain(exc: CallError, report: Report, policy: CloudWatchPolicy, region: str) -> str:
+def _explain(exc: CallError, node: NodeIdentity, policy: CloudWatchPolicy, region: str) -> str:
     """Return a sentence that says what to do, and what AWS said."""
     group = policy.log_group
-    # AWS repeats the canonical request of a refused signature, session token and all.
-    said = exc.message.partition("The Canonical String")[0].strip()
-    if exc.code == _DENIED:
-        arn = log_group_arn(region, report.node.account, group)
-        wanted = ", ".join(actions(policy))
-        return f"these credentials may not write to {arn}, they need {wanted}: {said}"
-    if exc.code == _MISSING:
+    if exc.code == MISSING:
         make = f"aws logs create-log-group --region {region} --log-group-name {group}"
         return f"log group {group} does not exist in {region}; make it: {make}"
-    cause = _CAUSES.get(exc.code, f"CloudWatch Logs refused the report, {exc.code}")
-    return shorten(f"{cause}: {said}", EXPLANATION_LIMIT)
-
-
-def actions(policy: CloudWatchPolicy) -> tuple[str, ...]:
-    """Return the IAM actions that a delivery needs."""
-    always = ("logs:PutLogEvents", "logs:CreateLogStream")
-    return (*always, "logs:CreateLogGroup") if policy.create_log_group else always
+    place = log_group_arn(region, node.account, group)
+    return explain(exc, SERVICE, place, iam.actions(rights(policy, region, None)))
 
 
 def log_group_arn(region: str, account: str | None, log_group: str) -> str:
     """Return the ARN of a log group; an unknown Region or account is a star."""
-    partition = endpoints.partition(region) if region else "aws"
-    return f"arn:{partition}:logs:{region or '*'}:{account or '*'}:log-group:{log_group}"
+    return arn("logs", region, account, f"log-group:{log_group}")
+
+
+def rights(policy: CloudWatchPolicy, region: str, account: str | None) -> tuple[Right, ...]:
+    """Return what a delivery needs; AWS judges even a group by the name of a stream in it."""
+    group = log_group_arn(region, account, policy.log_group)
+    writing = Right(("logs:PutLogEvents", "logs:CreateLogStream"), (f"{group}:log-stream:*",))
+    creating = Right(("logs:CreateLogGroup",), (f"{group}:*",))
+    return (writing, creating) if policy.create_log_group else (writing,)
 
 
 def iam_policy(report: Report, policy: CloudWatchPolicy) -> dict[str, object]:
     """Return the least IAM policy under which a delivery succeeds."""
     region = policy.region or report.node.region or ""
-    arn = log_group_arn(region, report.node.account, policy.log_group)
-    writing: dict[str, object] = {
-        "Effect": "Allow",
-        "Action": ["logs:PutLogEvents", "logs:CreateLogStream"],
-        "Resource": f"{arn}:log-stream:*",
-    }
-    creating: dict[str, object] = {
-        "Effect": "Allow",
-        "Action": ["logs:CreateLogGroup"],
-        "Resource": f"{arn}:*",
-    }
-    statements = [writing, creating] if policy.create_log_group else [writing]
-    return {"Version": "2012-10-17", "Statement": statements}
+    return iam.document(rights(policy, region, report.node.account))
 
 
 def dry_run(report: Report, policy: CloudWatchPolicy) -> str:
     """Return what a delivery would send, what it may need, and what it costs."""
     problems = []
-    for requirement in (emf_event, region_of):
-        try:
-            requirement(report, policy)
-        except SinkError as exc:
-            problems.append(f"would not be sent: {exc}")
+    try:
+        region_of(report.node, policy)
+    except SinkError as exc:
+        problems.append(f"would be kept, not sent: {exc}")
+    if report.corrected is None:
+        problems.append(
+            "would be kept, not sent: the true time could not be measured, so the report can be "
+            "neither signed nor dated"
+        )
     event = emf_line(report, policy, int(report.run.started_at.timestamp() * 1000))
     lines = [
         f"to CloudWatch Logs in {policy.region or report.node.region or 'no Region'}",
@@ -200,14 +175,5 @@ def dry_run(report: Report, policy: CloudWatchPolicy) -> str:
     ]
     lines += ["IAM policy:", json.dumps(iam_policy(report, policy), indent=2)]
     lines.append("estimated cost a month, every 30 minutes, us-east-1, before the free tier:")
-    lines += [_cost_line(estimate(nodes, len(event), policy)) for nodes in FLEETS]
+    lines += cost_lines(estimate(nodes, len(event), policy) for nodes in fleets(policy))
     return "\n".join(lines)
-
-
-def _cost_line(price: Price) -> str:
-    each = price.total_usd / price.nodes
-    return (
-        f"  {price.nodes:>7,} {'node: ' if price.nodes == 1 else 'nodes:'} "
-        f"{price.total_usd:,.2f} USD, {each:.5f} each "
-        f"({price.series} metric series {price.series_usd:.2f}, logs {price.logs_usd:.2f})"
-    )

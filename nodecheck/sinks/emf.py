@@ -23,11 +23,16 @@ from nodecheck.model.report import shorten
 from nodecheck.model.verdict import Status
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from nodecheck.model.report import Report
     from nodecheck.model.reporting import CloudWatchPolicy
 
 LIMIT_BYTES: Final = 262_144
 """Longest event that every consumer of CloudWatch Logs takes (256 KB; the API itself: 1 MB)."""
+
+STAMP_BYTES: Final = 64
+"""More than the time, and the mark of an uncertain one, add to an event."""
 
 TEXT_LIMIT: Final = 300
 CHECKS_LIMIT: Final = 200
@@ -69,48 +74,52 @@ _FLAGS: Final = {
 }
 
 
-def event_time_ms(report: Report) -> int:
-    """Return the corrected time of the run, in milliseconds since 1970.
-
-    Raises:
-        SinkError: the corrected time is unknown; AWS drops or misfiles events of a wrong time.
-    """
-    if report.corrected is None:
-        msg = (
-            "the true time could not be measured, so the report can be neither signed nor dated: "
-            "not sent"
-        )
-        raise SinkError(msg)
-    return int(report.run.started_at.timestamp() * 1000)
-
-
-def emf_event(report: Report, policy: CloudWatchPolicy) -> str:
-    """Return the report as one line of JSON in embedded metric format.
-
-    Raises:
-        SinkError: the corrected time is unknown, or the event is larger than CloudWatch takes.
-    """
-    line = emf_line(report, policy, event_time_ms(report))
-    if len(line) > LIMIT_BYTES:
-        msg = f"the event has {len(line)} bytes, CloudWatch takes {LIMIT_BYTES}"
-        raise SinkError(msg)
-    return line
-
-
 def emf_line(report: Report, policy: CloudWatchPolicy, time_ms: int) -> str:
-    """Return the line at a given time; ``emf_event`` is for what is sent."""
+    """Return the report as one line of JSON in embedded metric format, at a given time."""
+    return dump(stamped(emf_document(report, policy), time_ms, is_certain=True))
+
+
+def emf_document(report: Report, policy: CloudWatchPolicy) -> dict[str, object]:
+    """Return the report in embedded metric format, without its time.
+
+    Raises:
+        SinkError: it is larger than CloudWatch takes.
+    """
     values = metric_values(report, policy)
     named = [_definition(item) for item in METRICS if item.name in values]
     directives = [_directive(policy, ["Platform"], named)]
     if policy.by_status:
         directives.append(_directive(policy, ["Platform", "Status"], [{"Name": "Runs"}]))
     document = {
-        "_aws": {"Timestamp": time_ms, "CloudWatchMetrics": directives},
+        "_aws": {"CloudWatchMetrics": directives},
         "Platform": _dimension(report.node.platform),
         "Status": report.verdict.value,
         **values,
         **_properties(report),
     }
+    size = len(dump(document)) + STAMP_BYTES
+    if size > LIMIT_BYTES:
+        msg = f"the event has {size} bytes, CloudWatch takes {LIMIT_BYTES}"
+        raise SinkError(msg)
+    return document
+
+
+def stamped(
+    document: Mapping[str, object], time_ms: int, *, is_certain: bool
+) -> dict[str, object] | None:
+    """Return a document, which may be anything that was read from a file, with its time.
+
+    ``time_uncertain`` marks a time that only the node's own clock gave. None: not such a document.
+    """
+    meta = document.get("_aws")
+    if not isinstance(meta, dict):
+        return None
+    mark = {} if is_certain else {"time_uncertain": True}
+    return {**document, "_aws": {**meta, "Timestamp": time_ms}, **mark}
+
+
+def dump(document: Mapping[str, object] | None) -> str:
+    """Return a document as one line of ASCII."""
     return json.dumps(document, separators=(",", ":"), allow_nan=False)
 
 

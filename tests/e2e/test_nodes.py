@@ -410,8 +410,8 @@ def test_delivery_ends_with_the_deadline(case: Case) -> None:
     case.environment["AWS_ENDPOINT_URL_CLOUDWATCH_LOGS"] = "https://127.0.0.1:9"
     judged = case.judge("--report cloudwatch --deadline 3", before=silent + START)
     assert judged.report["run"]["duration_ms"] < 3500
-    assert judged.report["delivery"][0]["state"] == "failed"
-    assert "report not delivered to cloudwatch: " in judged.err
+    assert judged.report["delivery"][0]["state"] == "spooled"
+    assert "kept in /var/lib/nodecheck/spool.jsonl" in judged.report["delivery"][0]["detail"]
 
 
 def test_only_some_checks_are_delivered_too(case: Case, parts: Parts) -> None:
@@ -421,10 +421,14 @@ def test_only_some_checks_are_delivered_too(case: Case, parts: Parts) -> None:
     assert len(parts.aws.events) == received + 1
 
 
-def test_a_refused_report_makes_an_ok_unknown(case: Case) -> None:
+def test_a_refused_report_waits_and_one_that_cannot_makes_an_ok_unknown(case: Case) -> None:
     case.environment |= {"AWS_SECRET_ACCESS_KEY": "wrong"}
-    judged = case.judge("--report cloudwatch")
+    judged = case.judge("--only agent.files --report cloudwatch")
+    assert (judged.code, judged.report["delivery"][0]["state"]) == (0, "spooled")
+    case.environment |= {"NODECHECK_STATE_DIR": "/proc/nowhere"}
+    judged = case.judge("--only agent.files --report cloudwatch")
     assert (judged.code, judged.report["verdict"]) == (3, "unknown")
+    assert "report not delivered to cloudwatch: " in judged.err
     assert judged.report["delivery"][0]["state"] == "failed"
     assert judged.err.startswith("UNKNOWN: ")
 

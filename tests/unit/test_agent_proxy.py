@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from nodecheck.model.agent_proxy import AgentProxy
 from nodecheck.model.errors import Denied, ProbeError
 from nodecheck.model.node import Platform
+from nodecheck.model.unit_file import UNIT_FOLDERS
 from nodecheck.probes.agent_proxy import look, read_assignments
 from tests.fake_host import FakeFiles, fake_host
 
@@ -74,6 +75,55 @@ def test_the_unit_file_itself_and_only_the_highest() -> None:
         f"/etc/systemd/system/{UNIT}": setting("HTTPS_PROXY=http://high:2"),
     }
     assert found(files).https_proxy == "http://high:2"
+
+
+@pytest.mark.parametrize("folder", UNIT_FOLDERS)
+def test_every_folder_of_systemd_is_read(folder: str) -> None:
+    path = f"{folder}/{UNIT}.d/a.conf"
+    assert found({path: setting("https_proxy=http://a:1")}).source == path
+    assert (
+        found({f"{folder}/{UNIT}": setting("https_proxy=http://a:1")}).https_proxy == "http://a:1"
+    )
+
+
+def test_a_drop_in_of_all_services_counts_less_than_its_own_namesake() -> None:
+    files: dict[str, bytes | ProbeError] = {
+        "/etc/systemd/system/service.d/proxy.conf": setting("https_proxy=http://all:1"),
+        f"/usr/lib/systemd/system/{UNIT}": b"[Service]\nExecStart=/x\n",
+    }
+    assert found(files).https_proxy == "http://all:1"
+    own = f"/usr/lib/systemd/system/{UNIT}.d/proxy.conf"
+    assert found({**files, own: setting("https_proxy=http://own:2")}).https_proxy == "http://own:2"
+
+
+def test_an_environment_file_wins_over_the_unit_and_the_manager() -> None:
+    manager = b"[Manager]\nDefaultEnvironment=https_proxy=http://m:1 no_proxy=a.com\n"
+    files: dict[str, bytes | ProbeError] = {
+        "/etc/systemd/system.conf": manager,
+        f"/usr/lib/systemd/system/{UNIT}": b"[Service]\nExecStart=/x\n",
+    }
+    assert found(files) == AgentProxy("http://m:1", "a.com", "/etc/systemd/system.conf")
+    drop_in = setting("https_proxy=http://u:2") + b"EnvironmentFile=-/etc/default/ssm\n"
+    files[f"{ETC}/a.conf"] = drop_in
+    assert found(files).https_proxy == "http://u:2"
+    files["/etc/default/ssm"] = b"# https_proxy=http://no:4\nhttps_proxy='http://f:3'\n;x\n"
+    assert found(files) == AgentProxy("http://f:3", "a.com", "/etc/default/ssm")
+
+
+def test_a_pattern_of_environment_files_is_noted() -> None:
+    drop_in = b"[Service]\nEnvironmentFile=/etc/proxy.d/*.env\n"
+    assert found({f"{ETC}/a.conf": drop_in}).unread == (
+        "/etc/proxy.d/*.env: patterns are not followed",
+    )
+
+
+def test_the_bundle_that_the_service_trusts() -> None:
+    assert found({f"{ETC}/a.conf": setting("SSL_CERT_FILE=/etc/own.pem")}).ca_file == "/etc/own.pem"
+
+
+def test_the_managers_defaults_without_an_agent_are_nobodys() -> None:
+    manager = b"[Manager]\nDefaultEnvironment=https_proxy=http://m:1\n"
+    assert found({"/etc/systemd/system.conf": manager}) == AgentProxy()
 
 
 def test_go_reads_capitals_first() -> None:

@@ -8,7 +8,9 @@ from datetime import UTC, datetime
 
 import pytest
 
+from nodecheck.aws.release_places import places
 from nodecheck.model.agent import Channel, Installation
+from nodecheck.model.agent_config import AgentConfig
 from nodecheck.model.errors import ProbeError
 from nodecheck.model.offer import Listed, Mark, ReleaseFacts, Reply, Stored
 from nodecheck.model.version import AgentVersion
@@ -247,3 +249,32 @@ def test_a_day_in_another_zone_becomes_utc() -> None:
     shelf = bucket()
     shelf.days = {"3.3.1.0/linux_amd64/amazon-ssm-agent.rpm": "Tue, 08 Sep 2026 23:30:00 -0800"}
     assert look(shelf).stored[0].stored_at == datetime(2026, 9, 9, 7, 30, tzinfo=UTC)
+
+
+REGION_BASE = "https://s3.eu-west-1.amazonaws.com/amazon-ssm-eu-west-1/"
+
+
+@pytest.mark.parametrize(
+    ("setting", "config", "expected"),
+    [
+        ("", AgentConfig(), (REGION_BASE,)),
+        ("https://mirror/x", AgentConfig(s3_endpoint="s3.example"), ("https://mirror/x",)),
+        ("", AgentConfig(s3_endpoint="s3.example"),
+         ("https://s3.example/amazon-ssm-eu-west-1/", REGION_BASE)),
+        ("", AgentConfig(s3_endpoint="http://s3.example:8080/"),
+         ("http://s3.example:8080/amazon-ssm-eu-west-1/", REGION_BASE)),
+        ("", AgentConfig(service_domain="example.org"),
+         ("https://s3.eu-west-1.example.org/amazon-ssm-eu-west-1/", REGION_BASE)),
+        ("", AgentConfig(region="cn-north-1"),
+         ("https://s3.cn-north-1.amazonaws.com.cn/amazon-ssm-cn-north-1/",)),
+    ],
+)  # fmt: skip
+def test_where_it_asks(setting: str, config: AgentConfig, expected: tuple[str, ...]) -> None:
+    assert places(setting, "eu-west-1", config) == expected
+
+
+@pytest.mark.parametrize("region", ["", "mars", "eu-west-1.evil.example", "eu-west-1/x"])
+def test_without_a_region_it_asks_nowhere(region: str) -> None:
+    with pytest.raises(ProbeError) as caught:
+        places("", region, AgentConfig())
+    assert caught.value.reason == "no-region"

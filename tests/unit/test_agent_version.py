@@ -233,6 +233,57 @@ def test_of_several_the_oldest_is_judged() -> None:
     assert "oldest" in verdict.evidence[0].source
 
 
+AMAZON_LINUX = "amazon-ssm-agent-4.0.1.0-1.amzn2023.x86_64"
+
+
+def of_channel(channel: Channel, package: str, version: str = OLD) -> InstallFacts:
+    return InstallFacts((Installation(channel, version, package, "/usr/bin/x"),), ())
+
+
+@pytest.mark.parametrize(
+    ("channel", "package", "status", "words", "command"),
+    [
+        (Channel.SNAP, "amazon-ssm-agent", "warn", "the snap's channel decides", "snap refresh"),
+        (Channel.RPM, AMAZON_LINUX, "warn", "repository of Amazon Linux decides", "yum update"),
+        (Channel.RPM, "amazon-ssm-agent-4.0.1.0-1.x86_64", "crit", "", "rpm -U"),
+        (Channel.DEB, "amazon-ssm-agent_4.0.1.0-1.amzn_amd64", "crit", "", "dpkg -i"),
+    ],
+)
+def test_where_the_channel_decides_being_behind_is_warn_at_most(
+    channel: Channel, package: str, status: str, words: str, command: str
+) -> None:
+    facts = offer(ages={OLD: 200, NEXT: 190, NEW: 0})
+    verdict = judge(of_channel(channel, package), facts, POLICY, NOW)
+    assert outcome(verdict) == (status, "far-behind")
+    assert words in verdict.message
+    assert command in verdict.fixes[0].command
+    table = judge(of_channel(channel, package, "3.2.1705.0"), None, POLICY, None)
+    assert outcome(table) == (status, "far-behind")
+
+
+def test_no_channel_excuses_what_is_withdrawn_or_below_the_minimum() -> None:
+    withdrawn = offer(ages={OLD: 2, NEXT: 1, NEW: 0}, marks={OLD: Mark.DEPRECATED})
+    install = of_channel(Channel.RPM, AMAZON_LINUX)
+    verdict = judge(install, withdrawn, POLICY, NOW)
+    assert outcome(verdict) == ("crit", "deprecated")
+    assert [fix.command.split()[0] for fix in verdict.fixes] == ["yum", "rpm"]
+    floor = VersionPolicy(min_version=v("4.0.3.0"))
+    young = offer(ages={OLD: 2, NEXT: 1, NEW: 0})
+    assert outcome(judge(install, young, floor, NOW)) == ("crit", "below-minimum")
+
+
+def test_an_older_version_that_runs_is_warn_and_a_restart_mends() -> None:
+    verdict = judge(installed(NEW), offer(), POLICY, NOW, (v(OLD), v(NEW)))
+    assert outcome(verdict) == ("warn", "running-older")
+    assert told(verdict, "running_version") == (OLD, NEW)
+    assert [fix.command for fix in verdict.fixes] == ["systemctl restart amazon-ssm-agent"]
+    assert outcome(judge(installed(NEW), offer(), POLICY, NOW, (v(NEW),))) == ("ok", "ok")
+    behind = offer(ages={OLD: 200, NEXT: 190, NEW: 0})
+    both = judge(installed(OLD), behind, POLICY, NOW, (v("4.0.0.0"),))
+    assert [finding.reason for finding in both.findings] == ["far-behind", "running-older"]
+    assert [fix.command.split()[0] for fix in both.fixes] == ["rpm", "systemctl"]
+
+
 def test_nothing_installed() -> None:
     assert outcome(judge(InstallFacts((), ()), offer(), POLICY, NOW)) == ("skip", "not-applicable")
     unseen = InstallFacts((), ("rpm database: locked",))
@@ -245,6 +296,6 @@ def test_explains_every_reason_code() -> None:
     assert QUESTION.endswith("?")
     for code in (
         "behind", "far-behind", "deprecated", "below-minimum", "age-unknown",
-        "manifest-not-read", "offered-version-unknown", "version-unknown",
+        "manifest-not-read", "offered-version-unknown", "version-unknown", "running-older",
     ):  # fmt: skip
         assert code in EXPLANATION

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nodecheck.checks.clock_forecast import judge
+from nodecheck.host.boot import BOOT_ID
 from nodecheck.model.clock import ClockPolicy
 from nodecheck.model.clock_history import (
     EPOCHS_KEPT,
@@ -167,7 +168,7 @@ def test_no_bytes_crash_the_reader(content: bytes) -> None:
 
 
 def remember(state: FakeState, folder: str = "/state", offset_s: float = 0.25) -> HistoryFacts:
-    files = FakeFiles({clock_history.BOOT_ID: BOOT.encode() + b"\n"})
+    files = FakeFiles({BOOT_ID: BOOT.encode() + b"\n"})
     corrected = CorrectedTime(NOW_NS, HOUR_NS, 0.001, "ntp.test")
     host = fake_host(files, state=state)
     return clock_history.look(host, folder, corrected, offset_s, steered=False)
@@ -215,7 +216,7 @@ def test_a_full_disk_is_said() -> None:
 
 @pytest.mark.parametrize("content", [b"", b"short", b"x" * 40])
 def test_a_boot_that_cannot_be_told(content: bytes) -> None:
-    host = fake_host(FakeFiles({clock_history.BOOT_ID: content}))
+    host = fake_host(FakeFiles({BOOT_ID: content}))
     corrected = CorrectedTime(NOW_NS, HOUR_NS, 0.001, "ntp.test")
     with pytest.raises(ProbeError, match="not understood"):
         clock_history.look(host, "/state", corrected, 0.0, steered=False)

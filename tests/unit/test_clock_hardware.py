@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
 from nodecheck.host.local_clock import SystemClock
-from nodecheck.host.posix_steering import PosixSteering
 from nodecheck.model.clock import ClockFacts, ClockPair, Interval, NtpFacts, SourceReading
 from nodecheck.model.errors import Absent, Denied, ProbeError
 from nodecheck.model.hardware_clock import HardwareFacts, HardwareStamp, joined, parse_bound
 from nodecheck.model.selection import combine
 from nodecheck.probes import clock_hardware
 from tests.fake_host import FakeFiles, FakeSteering, fake_host
+
+if sys.platform != "win32":
+    from nodecheck.host.posix_steering import PosixSteering
 
 SECOND = 1_000_000_000
 NOW = ClockPair(wall_ns=1_700_000_000 * SECOND, monotonic_ns=5 * SECOND)
@@ -111,9 +115,11 @@ def test_the_driver_says_how_far_it_may_be_off() -> None:
         parse_bound("1000000000")
 
 
-def test_the_kernel_is_asked_for_the_clock_of_the_open_device() -> None:
-    steering = PosixSteering(SystemClock())
-    with pytest.raises(Absent, match="not there"):
-        steering.hardware_clock("/dev/ptp99")
-    with pytest.raises(ProbeError, match="/dev/null: "):
-        steering.hardware_clock("/dev/null")
+if sys.platform != "win32":
+
+    def test_the_kernel_is_asked_for_the_clock_of_the_open_device() -> None:
+        steering = PosixSteering(SystemClock())
+        with pytest.raises(Absent, match="not there"):
+            steering.hardware_clock("/dev/ptp99")
+        with pytest.raises(ProbeError, match="/dev/null: "):
+            steering.hardware_clock("/dev/null")

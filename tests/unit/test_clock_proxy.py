@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nodecheck.host.http_head import parse_head
 from nodecheck.host.proxy import choose, is_exempt
+from nodecheck.host.reply_head import parse_head
 from nodecheck.model.errors import ProbeError
 
 HOST = "ssm.eu-west-1.amazonaws.com"

@@ -12,12 +12,14 @@ from nodecheck.model.errors import SinkError
 from nodecheck.model.report import NodeIdentity
 from nodecheck.model.reporting import CloudWatchPolicy
 from nodecheck.sinks import cloudwatch
-from nodecheck.sinks.emf import emf_event
+from nodecheck.sinks.emf import emf_line
 from nodecheck.sinks.price import estimate
 from tests.fake_host import fake_host
 from tests.reports import report
+from tests.sending import deliver
 
 POLICY = CloudWatchPolicy()
+MOMENT_MS = 1_795_446_000_000
 ROOT = Path(__file__).parents[2]
 
 
@@ -27,7 +29,7 @@ def node(node_id: str | None = None, region: str | None = None) -> NodeIdentity:
 
 def test_a_dry_run_shows_the_exact_payload_the_rights_and_the_price() -> None:
     text = cloudwatch.dry_run(report(), POLICY)
-    assert emf_event(report(), POLICY) in text.splitlines()
+    assert emf_line(report(), POLICY, MOMENT_MS) in text.splitlines()
     policy = json.loads(text[text.index("{\n") : text.index("\n}\n") + 2])
     (statement,) = policy["Statement"]
     assert statement == {
@@ -44,8 +46,8 @@ def test_a_dry_run_shows_the_exact_payload_the_rights_and_the_price() -> None:
 
 def test_a_dry_run_says_what_would_stop_the_delivery() -> None:
     text = cloudwatch.dry_run(report(node=node(), corrected=None), POLICY)
-    assert "would not be sent: the true time could not be measured" in text
-    assert "would not be sent: the Region is unknown: set node.region or AWS_REGION" in text
+    assert "would be kept, not sent: the true time could not be measured" in text
+    assert "would be kept, not sent: the Region is unknown: set node.region or AWS_REGION" in text
     assert '"arn:aws:logs:*:*:log-group:/nodecheck:log-stream:*"' in text
 
 
@@ -62,7 +64,7 @@ def test_the_right_to_make_groups_is_asked_for_only_where_it_is_used() -> None:
 def test_without_a_region_nothing_is_sent(region: str | None) -> None:
     made = report(node=node("i-0", region))
     with pytest.raises(SinkError, match="Region"):
-        cloudwatch.deliver(made, POLICY, fake_host())
+        deliver(made, POLICY, fake_host())
 
 
 @pytest.mark.parametrize(

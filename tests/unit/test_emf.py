@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nodecheck.model.errors import SinkError
 from nodecheck.model.report import ClockReading
 from nodecheck.model.reporting import CloudWatchPolicy
 from nodecheck.model.verdict import SkipReason, Status, Verdict
@@ -17,10 +16,11 @@ from nodecheck.sinks import emf
 from tests.reports import IDS, bad, ok, report
 
 POLICY = CloudWatchPolicy()
+MOMENT_MS = 1_795_446_000_000
 
 
 def document(made: Any = None, policy: CloudWatchPolicy = POLICY) -> dict[str, Any]:  # noqa: ANN401
-    line = emf.emf_event(made or report(), policy)
+    line = emf.emf_line(made or report(), policy, MOMENT_MS)
     assert "\n" not in line
     assert line.isascii()
     found: dict[str, Any] = json.loads(line, parse_constant=pytest.fail)
@@ -63,7 +63,7 @@ def test_the_event_has_metrics_by_fleet_and_the_node_as_a_property() -> None:
 
 def test_an_event_of_all_checks_stays_within_its_price() -> None:
     # 1,364 bytes and 26 of overhead, 1,460 times a month at 0.502 USD/GB: 0.1 cent.
-    assert len(emf.emf_event(report(), POLICY)) <= 1_370
+    assert len(emf.emf_line(report(), POLICY, MOMENT_MS)) <= 1_370
 
 
 def test_without_status_there_is_one_dimension_set() -> None:
@@ -134,14 +134,22 @@ def test_a_fast_clock_counts_like_a_slow_one() -> None:
     assert found["offset_s"] == -250.0
 
 
-def test_without_corrected_time_nothing_is_guessed() -> None:
-    with pytest.raises(SinkError, match="true time could not be measured"):
-        emf.emf_event(report(corrected=None), POLICY)
+def test_an_event_is_dated_when_it_is_sent_and_an_uncertain_time_is_marked() -> None:
+    kept = emf.emf_document(report(corrected=None), POLICY)
+    assert "Timestamp" not in kept["_aws"]  # type: ignore[operator]
+    certain = emf.stamped(kept, MOMENT_MS, is_certain=True)
+    assert certain == document(report(corrected=None))
+    assert emf.stamped(kept, MOMENT_MS, is_certain=False) == {**certain, "time_uncertain": True}
+
+
+@pytest.mark.parametrize("strange", [{}, {"_aws": None}, {"_aws": []}, {"Runs": 1}])
+def test_what_is_no_event_gets_no_date(strange: dict[str, object]) -> None:
+    assert emf.stamped(strange, MOMENT_MS, is_certain=True) is None
 
 
 def test_thousands_of_checks_stay_within_the_limit() -> None:
     many = tuple(bad(f"agent.{number}" + "x" * 5000, Status.CRIT) for number in range(5000))
-    assert len(emf.emf_event(report(*many), POLICY)) < emf.LIMIT_BYTES
+    assert len(emf.emf_line(report(*many), POLICY, MOMENT_MS)) < emf.LIMIT_BYTES
 
 
 @given(

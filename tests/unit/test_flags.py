@@ -71,7 +71,7 @@ def test_flags_become_settings() -> None:
         (("--deadline", "0"), "--deadline: expected a number of seconds, 1 to 3600, not 0.0"),
         (("--deadline", "nan"), "--deadline: expected a number of seconds"),
         (("--splay", "-1"), "--splay: expected a number of seconds"),
-        (("--report", "cloud"), "--report: expected one of cloudwatch, not 'cloud'"),
+        (("--report", "cloud"), "--report: expected one of cloudwatch.*, not 'cloud'"),
         (("--only", "clok"), "no check or group 'clok'; did you mean clock"),
         (("--skip", "xyz"), "no check or group 'xyz'; see: nodecheck list"),
     ],
@@ -86,7 +86,13 @@ def test_wrong_values_are_named(words: tuple[str, ...], said: str) -> None:
     [
         (("--dry-run",), "name --report"),
         (("--dry-run", "-q", "--report", "cloudwatch"), "--quiet would hide"),
+        (
+            ("--dry-run", "--format", "junit", "--report", "syslog"),
+            "has no place for what --dry-run",
+        ),
         (("--offline", "--report", "cloudwatch"), "need the network"),
+        (("--offline", "--report", "syslog,cloudwatch"), "reports to cloudwatch need the network"),
+        (("--report", "file"), "name the file in report.file"),
         (("--output", ""), "the name is empty"),
         (("--output", "-"), "stdout gets the report"),
         (("--only", "clock", "--skip", "clock"), "nothing to check"),
@@ -103,6 +109,7 @@ def test_contradictions_are_refused(words: tuple[str, ...], said: str) -> None:
     [
         (),
         ("--offline", "--dry-run", "--report", "cloudwatch"),
+        ("--offline", "--report", "syslog"),
         ("--only", "agent", "--skip", "agent.files"),
         ("--output", "/dev/null", "-q"),
     ],

@@ -28,8 +28,12 @@ JUDGES: Final = {"policies", "clock_judges", "agent_judges", "health_judges", "n
     "catalogue",
     "causes",
 }
-RUN: Final = LOOKS | JUDGES | {"looking", "judging", "stages", "outlets", "delivering", "run"}
-CLI: Final = {"arguments", "manual", "running", "telling", "settings", "settings_file", "flags"}
+DELIVERING: Final = {"outlets", "spooling", "delivering"}
+RUN: Final = LOOKS | JUDGES | DELIVERING | {"looking", "judging", "stages", "run"}
+CLI: Final = {"arguments", "manual", "running", "telling", "settings", "settings_file", "flags"} | {
+    "spool_command",
+    "completion",
+}
 MAY_IMPORT: Final = {
     "model": {"model"},
     "trust": {"trust", "model"},
@@ -57,7 +61,8 @@ MAY_IMPORT: Final = {
     "looking": {"plan", "host", "model"},
     "judging": {"plan", "looking", "host", "model"},
     "outlets": {"policies", "sinks", "host", "model"},
-    "delivering": {"looking", "outlets", "policies", "host", "model"},
+    "spooling": {"outlets", "host", "model"},
+    "delivering": {"looking", "outlets", "policies", "spooling", "host", "model"},
     "run": {
         "plan",
         "probing",
@@ -77,6 +82,8 @@ MAY_IMPORT: Final = {
     "flags": {"catalogue", "model"},
     "manual": FOLDERS | RUN | CLI,
     "running": FOLDERS | RUN | CLI,
+    "spool_command": FOLDERS | RUN | CLI,
+    "completion": {"arguments", "catalogue", "model"},
     "telling": FOLDERS | RUN | CLI,
     "cli": FOLDERS | RUN | CLI,
     "__main__": {"cli", "host"},

@@ -96,7 +96,10 @@ def bad(check_id: str, *reasons: str, status: Status = Status.CRIT) -> Verdict:
     [
         (bad("node.identity", "not-registered"), "node", False),
         (bad("node.identity", "not-registered"), "preflight", True),
-        (bad("node.identity", "not-observed", status=Status.UNKNOWN), "image", True),
+        (bad("node.identity", "not-observed", status=Status.UNKNOWN), "image", False),
+        (bad("node.identity", "wrong-account"), "preflight", False),
+        (bad("node.credentials", "no-identity"), "preflight", True),
+        (bad("node.credentials", "metadata-hop-limit"), "preflight", False),
         (bad("agent.channel", "hibernating"), "image", True),
         (bad("agent.installed", "not-installed"), "preflight", True),
         (bad("agent.installed", "not-installed"), "image", False),

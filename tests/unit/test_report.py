@@ -96,6 +96,12 @@ def test_a_report_that_went_nowhere_is_at_least_unknown() -> None:
     assert report(deliveries=kept).verdict is Status.OK
 
 
+def test_a_long_reason_for_a_loss_stays_within_the_verdict_line() -> None:
+    lost = (Delivery("cloudwatch", "failed", "refused " * 100),)
+    assert len(report(deliveries=lost).summary) <= 300
+    assert report(deliveries=lost).summary.startswith("19 checks passed; report not delivered to")
+
+
 def test_nonsense_cannot_be_said() -> None:
     with pytest.raises(ValueError, match="ok without evidence"):
         Verdict.ok("a.b", "fine", ())

@@ -2,17 +2,18 @@ from __future__ import annotations
 
 import pytest
 
+from nodecheck.host.door import SETTINGS_FILE
 from nodecheck.model.errors import ConfigError
 from nodecheck.model.node import FileKind
 from nodecheck.model.settings import KEYS
-from nodecheck.settings import DEFAULT_FILE, load
+from nodecheck.settings import load
 from tests.fake_host import FakeFiles, fake_host, file_state
 
 CHECKS = ("clock", "clock.offset", "agent", "agent.version")
 
 
 def problems(text: str = "", environment: dict[str, str] | None = None) -> list[str]:
-    files = FakeFiles({DEFAULT_FILE: text.encode()}, {DEFAULT_FILE: file_state(DEFAULT_FILE)})
+    files = FakeFiles({SETTINGS_FILE: text.encode()}, {SETTINGS_FILE: file_state(SETTINGS_FILE)})
     with pytest.raises(ConfigError) as caught:
         load(fake_host(files, environment=environment), CHECKS)
     return list(caught.value.problems)
@@ -28,8 +29,8 @@ def test_every_default_is_valid_and_says_so() -> None:
 
 def test_later_sources_win_and_are_named() -> None:
     files = FakeFiles(
-        {DEFAULT_FILE: b"[clock]\nwarn_s = 20\ntolerance_s = 200\n[run]\ndeadline_s = 5"},
-        {DEFAULT_FILE: file_state(DEFAULT_FILE)},
+        {SETTINGS_FILE: b"[clock]\nwarn_s = 20\ntolerance_s = 200\n[run]\ndeadline_s = 5"},
+        {SETTINGS_FILE: file_state(SETTINGS_FILE)},
     )
     host = fake_host(
         files,
@@ -45,7 +46,7 @@ def test_later_sources_win_and_are_named() -> None:
         "environment",
     )
     assert settings.number("clock.tolerance_s") == 200
-    assert settings.origins["clock.tolerance_s"] == DEFAULT_FILE
+    assert settings.origins["clock.tolerance_s"] == SETTINGS_FILE
     assert (settings.number("run.deadline_s"), settings.origins["run.deadline_s"]) == (7, "flag")
     assert settings.texts("clock.servers") == ("a", "b:1230")
     assert settings.switch("run.offline")
@@ -73,20 +74,20 @@ def test_all_mistakes_are_told_at_once_with_file_and_key() -> None:
         {"NODECHECK_CLOCK_TOLERANCE": "3", "NODECHECK_RUN_DEADLINE_S": "soon"},
     )
     expected = (
-        f"{DEFAULT_FILE}: loose: unknown key",
-        f"{DEFAULT_FILE}: clock.tolerance_s: expected a number of seconds, without a unit",
-        f"{DEFAULT_FILE}: clock.warn_s: expected a number of seconds, 0 or more, not -1",
-        f"{DEFAULT_FILE}: clock.endpoint: expected a URL such as https://host/path, not 'ftp://x'",
-        f"{DEFAULT_FILE}: clock.servers: expected a list of texts, not 'one'",
-        f"{DEFAULT_FILE}: clock.tolerance: unknown key; did you mean clock.tolerance_s?",
-        f"{DEFAULT_FILE}: agent.max_age_days: expected a whole number of days, not 30.5",
-        f"{DEFAULT_FILE}: agent.min_version: expected four numbers such as 3.3.1345.0, not '3.3'",
-        f"{DEFAULT_FILE}: run.offline: expected true or false, not 1",
-        f"{DEFAULT_FILE}: run.fail_on: expected one of warn, unknown, crit, never, not 'ok'",
-        f"{DEFAULT_FILE}: run.deadline_s: expected a number of seconds, 1 to 3600, not nan",
+        f"{SETTINGS_FILE}: loose: unknown key",
+        f"{SETTINGS_FILE}: clock.tolerance_s: expected a number of seconds, without a unit",
+        f"{SETTINGS_FILE}: clock.warn_s: expected a number of seconds, 0 or more, not -1",
+        f"{SETTINGS_FILE}: clock.endpoint: expected a URL such as https://host/path, not 'ftp://x'",
+        f"{SETTINGS_FILE}: clock.servers: expected a list of texts, not 'one'",
+        f"{SETTINGS_FILE}: clock.tolerance: unknown key; did you mean clock.tolerance_s?",
+        f"{SETTINGS_FILE}: agent.max_age_days: expected a whole number of days, not 30.5",
+        f"{SETTINGS_FILE}: agent.min_version: expected four numbers such as 3.3.1345.0, not '3.3'",
+        f"{SETTINGS_FILE}: run.offline: expected true or false, not 1",
+        f"{SETTINGS_FILE}: run.fail_on: expected one of warn, unknown, crit, never, not 'ok'",
+        f"{SETTINGS_FILE}: run.deadline_s: expected a number of seconds, 1 to 3600, not nan",
         "environment: NODECHECK_CLOCK_TOLERANCE: unknown variable; did you mean",
         "environment: NODECHECK_RUN_DEADLINE_S: expected a number of seconds",
-        f"{DEFAULT_FILE}: run.only: there is no check or group 'clocks'",
+        f"{SETTINGS_FILE}: run.only: there is no check or group 'clocks'",
     )
     for start in expected:
         assert any(problem.startswith(start) for problem in found), start
@@ -95,13 +96,13 @@ def test_all_mistakes_are_told_at_once_with_file_and_key() -> None:
 
 def test_broken_toml_names_the_line() -> None:
     (problem,) = problems("[clock]\nwarn_s = = 3\n")
-    assert problem.startswith(f"{DEFAULT_FILE}: not valid TOML")
+    assert problem.startswith(f"{SETTINGS_FILE}: not valid TOML")
     assert "line 2" in problem
 
 
 @pytest.mark.parametrize("content", [b"\xff\xfe[clock]", b"x" * 70_000])
 def test_rubbish_in_the_file_is_an_error(content: bytes) -> None:
-    host = fake_host(FakeFiles({DEFAULT_FILE: content}))
+    host = fake_host(FakeFiles({SETTINGS_FILE: content}))
     with pytest.raises(ConfigError):
         load(host, CHECKS)
 
@@ -114,8 +115,8 @@ def test_a_named_file_must_be_there_the_default_one_need_not() -> None:
 
 @pytest.mark.parametrize(("mode", "uid"), [(0o666, 0), (0o620, 0), (0o644, 1000)])
 def test_root_refuses_a_file_that_others_can_write(mode: int, uid: int) -> None:
-    state = file_state(DEFAULT_FILE, kind=FileKind.FILE, mode=mode, uid=uid)
-    files = FakeFiles({DEFAULT_FILE: b""}, {DEFAULT_FILE: state})
+    state = file_state(SETTINGS_FILE, kind=FileKind.FILE, mode=mode, uid=uid)
+    files = FakeFiles({SETTINGS_FILE: b""}, {SETTINGS_FILE: state})
     with pytest.raises(ConfigError, match="root does not believe it, because others can write"):
         load(fake_host(files), CHECKS)
     load(fake_host(files, privileged=False), CHECKS)
@@ -127,22 +128,22 @@ def test_limits_in_the_wrong_order_are_an_error() -> None:
 
 
 def test_a_key_that_no_check_uses_is_told() -> None:
-    host = fake_host(environment={"NODECHECK_NODE_EXPECTED_ACCOUNT": "123456789012"})
-    assert load(host, CHECKS).unused == ("node.expected_account",)
+    host = fake_host(environment={"NODECHECK_TRUST_PUBLISHERS": "Amazon.com Services LLC"})
+    assert load(host, CHECKS).unused == ("trust.publishers",)
 
 
 def test_root_does_not_believe_what_a_link_or_a_folder_lets_others_write() -> None:
     target = file_state("/srv/x.toml", mode=0o666)
-    link = file_state(DEFAULT_FILE, kind=FileKind.LINK, target="/srv/x.toml")
-    files = FakeFiles({DEFAULT_FILE: b""}, {DEFAULT_FILE: link, "/srv/x.toml": target})
+    link = file_state(SETTINGS_FILE, kind=FileKind.LINK, target="/srv/x.toml")
+    files = FakeFiles({SETTINGS_FILE: b""}, {SETTINGS_FILE: link, "/srv/x.toml": target})
     with pytest.raises(ConfigError, match=r"others can write /srv/x\.toml"):
         load(fake_host(files), CHECKS)
     folder = file_state("/etc/nodecheck", kind=FileKind.FOLDER, mode=0o777)
-    files = FakeFiles({DEFAULT_FILE: b""}, {"/etc/nodecheck": folder})
+    files = FakeFiles({SETTINGS_FILE: b""}, {"/etc/nodecheck": folder})
     with pytest.raises(ConfigError, match="others can write /etc/nodecheck "):
         load(fake_host(files), CHECKS)
     sticky = file_state("/etc/nodecheck", kind=FileKind.FOLDER, mode=0o1777)
-    load(fake_host(FakeFiles({DEFAULT_FILE: b""}, {"/etc/nodecheck": sticky})), CHECKS)
+    load(fake_host(FakeFiles({SETTINGS_FILE: b""}, {"/etc/nodecheck": sticky})), CHECKS)
 
 
 def test_key_files_must_be_there_and_be_roots() -> None:
@@ -187,12 +188,12 @@ def test_what_would_break_later_is_refused_at_once(variable: str, value: str) ->
 )
 def test_odd_files_are_named(content: bytes, words: str) -> None:
     with pytest.raises(ConfigError, match=words):
-        load(fake_host(FakeFiles({DEFAULT_FILE: content})), CHECKS)
+        load(fake_host(FakeFiles({SETTINGS_FILE: content})), CHECKS)
 
 
 def test_waivers_are_read_and_checked() -> None:
     good = '[[waivers]]\ncheck="clock.offset"\nreason="lab"\nowner="me"\nexpires="2027-01-31"\n'
-    files = FakeFiles({DEFAULT_FILE: good.encode()})
+    files = FakeFiles({SETTINGS_FILE: good.encode()})
     (waiver,) = load(fake_host(files), CHECKS).waivers
     assert (waiver.check, waiver.expires) == ("clock.offset", "2027-01-31")
 
