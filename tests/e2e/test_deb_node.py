@@ -13,7 +13,17 @@ import pytest
 from tests import deb_maker, rpm_maker
 from tests.aws_server import AwsServer
 from tests.deb_maker import NAME
-from tests.e2e.test_nodes import AGENT, FLIP, KEY_ON_NODE, REGION, START, VERSION, Case, Parts
+from tests.e2e.test_nodes import (
+    AGENT,
+    ELSEWHERE,
+    FLIP,
+    KEY_ON_NODE,
+    REGION,
+    START,
+    VERSION,
+    Case,
+    Parts,
+)
 from tests.node import Node
 from tests.ntp_server import Behaviour, NtpServer
 
@@ -56,6 +66,7 @@ def parts(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Parts]:
             "NODECHECK_AGENT_RELEASE_URL": aws.url,
             "NODECHECK_TRUST_KEYS": KEY_ON_NODE,
             "NODECHECK_TRUST_BUILTIN_KEYS": "false",
+            "NODECHECK_RUN_SKIP": ELSEWHERE,
         }
         yield Parts(package, key_file, aws, environment)
 
@@ -66,7 +77,8 @@ def case(executable_path: Path, parts: Parts, tmp_path: Path) -> Case:
     node = Node(tmp_path / "node", MORE)
     package, key = shlex.quote(str(parts.package)), shlex.quote(str(parts.key_file))
     done = node.run(
-        f"dpkg --no-triggers -i {package} && install -D -m 644 {key} {KEY_ON_NODE} &&"
+        f"rm -rf /var/lib/nodecheck; dpkg --no-triggers -i {package} &&"
+        f" install -D -m 644 {key} {KEY_ON_NODE} &&"
         f" mkdir {SHELF} && cp {package} {package}.sig {SHELF}"
     )
     assert done.returncode == 0, done.stderr

@@ -207,5 +207,5 @@ def test_carries_only_the_data_it_needs(executable_path: Path) -> None:
     services = {
         name.split("botocore/data/")[1].split("/")[0] for name in data if "service-2" in name
     }
-    assert services == {"logs", "sts"}
+    assert services == {"cloudwatch", "logs", "ssm", "sts"}
     assert not [name for name in data if ".dist-info" in name]
