@@ -132,7 +132,7 @@ def _forecast(
     if _is_outside(estimate, policy):
         text = f"the clock has already left the tolerance of {tolerance_s:g} s"
         return Status.CRIT, "already-outside", text
-    if drift is None:
+    if drift is None or (drift.error >= MAX_RATE and not _is_directed(drift)):
         return _unmeasured(estimate, tolerance_s, now)
     span = _span(estimate, drift, tolerance_s)
     side = "slower" if drift.rate > 0 else "faster"
@@ -151,7 +151,10 @@ def _forecast(
 
 
 def _unmeasured(estimate: Estimate, tolerance_s: float, now: datetime) -> tuple[Status, str, str]:
-    """Return status, reason and sentence where no drift was measured: any up to 500 ppm."""
+    """Return status, reason and sentence where no drift is proven: any up to 500 ppm.
+
+    A measurement that proves less than that proves nothing.
+    """
     worst_s = _span(estimate, Drift(0.0, MAX_RATE, 0.0), tolerance_s).earliest_s
     usual_s = _span(estimate, Drift(0.0, USUAL_RATE, 0.0), tolerance_s).earliest_s
     text = (

@@ -273,6 +273,14 @@ def test_without_history_the_range_is_said() -> None:
     )
 
 
+def test_a_measurement_that_proves_less_than_none_changes_nothing() -> None:
+    history = drifting(35.0, hours=0.0003)
+    assert history.drift is not None
+    assert history.drift.error > 500e-6
+    verdict = judge(measured(0.0), NOBODY, history, ClockPolicy(), NOW)
+    assert verdict.message == judge(measured(0.0), NOBODY, None, ClockPolicy(), NOW).message
+
+
 @pytest.mark.parametrize(("tolerance_s", "status"), [(1300.0, "ok"), (1290.0, "unknown")])
 def test_without_history_only_a_wide_tolerance_is_safe(tolerance_s: float, status: str) -> None:
     policy = replace(ClockPolicy(), tolerance_s=tolerance_s)
