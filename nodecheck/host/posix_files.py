@@ -3,24 +3,22 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import hashlib
 import os
 import stat
-import struct
 import sys
 from contextlib import contextmanager
 from threading import Lock
 from typing import TYPE_CHECKING, Final
 
-from nodecheck.host import posix_space
-from nodecheck.host.door import LoopStatus
+from nodecheck.host import posix_loop, posix_space
 from nodecheck.model.errors import Absent, Denied, ProbeError
 from nodecheck.model.node import FileDigest, FileKind, FileState
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from nodecheck.host.door import LoopStatus
     from nodecheck.model.storage import FileSystem
 
 assert sys.platform != "win32"  # noqa: S101 - tells the type checker which platform this is
@@ -31,10 +29,6 @@ BUSY_TIMEOUT_S: Final = 1.0
 """How long a locked database is waited for."""
 
 _OPEN_FLAGS: Final = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY
-_LOOP_GET_STATUS64: Final = 0x4C05
-_LOOP_INFO64: Final = struct.Struct("=5Q4I176x")
-"""``struct loop_info64`` up to its flags; linux/loop.h."""
-_LOOP_READ_ONLY: Final = 1
 _KINDS: Final = {
     stat.S_IFREG: FileKind.FILE,
     stat.S_IFDIR: FileKind.FOLDER,
@@ -116,25 +110,13 @@ class PosixFiles:
             return posix_space.measure(self._root + path)
 
     def loop_status(self, device_path: str) -> LoopStatus:
-        """Return what is behind a loop device; a node of another number raises.
-
-        The kernel tells the device of the file by ``huge_encode_dev``, which is ``st_dev``.
-        """
-        found = bytearray(_LOOP_INFO64.size)
+        """Return what is behind a loop device; a node of another number raises."""
         with _errors(device_path):
             descriptor = os.open(self._root + device_path, _OPEN_FLAGS | os.O_NOFOLLOW)
             try:
-                if not stat.S_ISBLK(os.fstat(descriptor).st_mode):
-                    msg = f"{device_path}: not a block device"
-                    raise ProbeError(msg)
-                fcntl.ioctl(descriptor, _LOOP_GET_STATUS64, found)
+                return posix_loop.ask(descriptor, device_path)
             finally:
                 os.close(descriptor)
-        device, inode, _, offset, size_limit, number, *_, flags = _LOOP_INFO64.unpack(found)
-        if device_path != f"/dev/loop{number}":
-            msg = f"{device_path}: is loop device {number}"
-            raise ProbeError(msg)
-        return LoopStatus(device, inode, offset, size_limit, bool(flags & _LOOP_READ_ONLY))
 
     def query_sqlite(
         self, path: str, query: str, parameters: tuple[str | int, ...], limit_bytes: int
