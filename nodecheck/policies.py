@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from nodecheck.model.acting import IdentityPolicy
+from nodecheck.model.authenticode import PublisherPolicy
 from nodecheck.model.clock import ClockPolicy
 from nodecheck.model.install import VersionPolicy
 from nodecheck.model.limits import Limits
@@ -56,6 +57,11 @@ def trust(settings: Settings) -> TrustPolicy:
     )
 
 
+def publishers(settings: Settings) -> PublisherPolicy:
+    """Return which organisations may have signed the agent on Windows."""
+    return PublisherPolicy(settings.texts("trust.publishers"))
+
+
 def snaps(settings: Settings) -> SnapPolicy:
     """Return which snaps are believed to be Amazon's."""
     pins = (text.split("@", 1) for text in settings.texts("trust.snap_ids"))
@@ -69,7 +75,6 @@ def cloudwatch(settings: Settings, limit_s: float = DELIVERY_LIMIT_S) -> CloudWa
         log_group=settings.text("report.log_group"),
         namespace=settings.text("report.namespace"),
         timeout_s=min(limit_s, DELIVERY_LIMIT_S),
-        tolerance_s=settings.number("clock.tolerance_s"),
         per_node=settings.switch("report.per_node_metrics"),
         fleet_nodes=int(settings.number("report.fleet_nodes")),
         agent_credentials=settings.switch("report.use_agent_credentials"),

@@ -14,10 +14,10 @@ class CloudWatchPolicy:
     """Where and how one report is sent to CloudWatch Logs.
 
     ``region`` empty means: the Region of the node. ``timeout_s`` is the time for the whole delivery
-    with its retries. ``tolerance_s`` is the clock error that AWS accepts, for the headroom metric.
-    ``create_log_group`` allows a missing log group to be made. ``by_status`` adds the dimension set
-    [Platform, Status] to the metric Runs: four more billed series for each platform. ``per_node``
-    adds metrics with the dimension NodeId, three billed series for each node (cloudwatch-metrics).
+    with its retries. ``create_log_group`` allows a missing log group to be made. ``by_status`` adds
+    the dimension set [Platform, Status] to the metric Runs: four more billed series for each
+    platform. ``per_node`` adds metrics with the dimension NodeId, three billed series for each node
+    (cloudwatch-metrics).
     ``fleet_nodes`` is a size of the fleet for which a dry run names the price, 0: some.
     ``agent_credentials`` allows the SSM Agent's own, where botocore's chain finds none.
     """
@@ -26,7 +26,6 @@ class CloudWatchPolicy:
     log_group: str = "/nodecheck"
     namespace: str = "NodeCheck"
     timeout_s: float = 60.0
-    tolerance_s: float = 300.0
     create_log_group: bool = False
     by_status: bool = True
     per_node: bool = False
@@ -42,9 +41,6 @@ class CloudWatchPolicy:
             msg = f"not a metric namespace: {self.namespace!r}"
             raise ValueError(msg)
         _check_timeout(self.timeout_s)
-        if not self.tolerance_s > 0:
-            msg = f"tolerance_s is {self.tolerance_s}"
-            raise ValueError(msg)
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,7 +65,7 @@ def render(report: Report, policy: CloudWatchPolicy) -> dict[str, object]:
     return {
         "platform": emf_document(report, policy)["Platform"],
         "status": report.verdict.value,
-        "values": metric_values(report, policy),
+        "values": metric_values(report),
     }
 
 

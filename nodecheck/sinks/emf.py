@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Final
 from nodecheck.model.errors import SinkError
 from nodecheck.model.report import shorten
 from nodecheck.model.verdict import Status
+from nodecheck.sinks.measures import measures
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -85,7 +86,7 @@ def emf_document(report: Report, policy: CloudWatchPolicy) -> dict[str, object]:
     Raises:
         SinkError: it is larger than CloudWatch takes.
     """
-    values = metric_values(report, policy)
+    values = metric_values(report)
     named = [_definition(item) for item in METRICS if item.name in values]
     directives = [_directive(policy, ["Platform"], named)]
     if policy.by_status:
@@ -123,15 +124,16 @@ def dump(document: Mapping[str, object] | None) -> str:
     return json.dumps(document, separators=(",", ":"), allow_nan=False)
 
 
-def metric_values(report: Report, policy: CloudWatchPolicy) -> dict[str, float]:
+def metric_values(report: Report) -> dict[str, float]:
     """Return the metrics of this report by name; what is not known is not in it."""
     values: dict[str, float] = {"Runs": 1}
     for status in (Status.WARN, Status.CRIT, Status.UNKNOWN):
         values[status.value.capitalize()] = int(report.verdict is status)
-    if report.clock is not None and math.isfinite(report.clock.offset_s + report.clock.bound_s):
-        offset_s = abs(report.clock.offset_s)
-        values["ClockOffsetAbs"] = round(offset_s, 6)
-        values["ClockHeadroom"] = round(policy.tolerance_s - offset_s - report.clock.bound_s, 6)
+    found = measures(report)
+    if found.offset_s is not None and found.bound_s is not None:
+        values["ClockOffsetAbs"] = round(abs(found.offset_s), 6)
+        if found.headroom_s is not None:
+            values["ClockHeadroom"] = round(found.headroom_s, 6)
     for name, starts in _FLAGS.items():
         flag = _flag(report, starts)
         if flag is not None:

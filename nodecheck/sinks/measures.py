@@ -32,7 +32,7 @@ def measures(report: Report) -> Measures:
     return Measures(
         offset_s=_number(clock.offset_s) if clock else None,
         bound_s=_number(clock.bound_s) if clock else None,
-        headroom_s=_number(_evidence(report, "clock.offset", "headroom_s")),
+        headroom_s=_number(_evidence(report, "clock.offset", "headroom_s")) if clock else None,
         # It may come from an error text in the agent's log; a range needs a width.
         tolerance_s=tolerance_s if tolerance_s is not None and tolerance_s > 0 else None,
         behind_days=_behind_days(report),

@@ -92,7 +92,6 @@ def test_the_stream_is_named_after_the_node(node_id: str | None, stream: str) ->
         {"timeout_s": 0},
         {"timeout_s": 61},
         {"timeout_s": float("nan")},
-        {"tolerance_s": float("nan")},
     ],
 )
 def test_a_policy_refuses_nonsense(wrong: dict[str, float | str]) -> None:
