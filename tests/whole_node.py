@@ -18,8 +18,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from tests import rpm_maker, systemd_node
-from tests.agent_logs import Tree
-from tests.managed_node import hybrid_files
+from tests.agent_logs import MAIN, Tree
+from tests.hygiene_builders import kept_well
+from tests.managed_node import HYBRID, hybrid_files
 from tests.region import HOSTS, REGION
 from tests.systemd_node import TOP, UNIT, SystemdNode
 
@@ -54,15 +55,22 @@ class Parts:
     key_file: Path
 
     @classmethod
-    def make(cls, folder: Path) -> Self:
-        """Build and sign the package, and lay out the Region's bucket."""
+    def make(cls, folder: Path, size: int = 64 * 1024, more: bytes = b"") -> Self:
+        """Build and sign the package, and lay out the Region's bucket.
+
+        ``size`` is that of each program in bytes, ``more`` what fills it instead of zeros.
+        """
         folder.chmod(0o755)
         program = folder / "standin"
         subprocess.run(["gcc", "-O1", "-o", str(program), str(SOURCE)], check=True)
+        with program.open("ab") as file:
+            file.write(more[: max(0, size - program.stat().st_size - 8192)])
         key = rpm_maker.make_key(folder / "signer", "signer")
         key_file = folder / "signer.asc"
         key_file.write_bytes(key.public)
-        package = rpm_maker.sign(rpm_maker.build(folder / "build", VERSION, program=program), key)
+        package = rpm_maker.sign(
+            rpm_maker.build(folder / "build", VERSION, size, program=program), key
+        )
         bucket = folder / "region/bucket" / f"amazon-ssm-{REGION}"
         (bucket / "latest").mkdir(parents=True)
         (bucket / "latest/VERSION").write_text(VERSION + "\n")
@@ -97,11 +105,11 @@ class Said:
 
     @property
     def bad(self) -> dict[str, str]:
-        """Return every check that is neither ok nor skipped."""
+        """Return every check that is neither ok nor skipped; the logs of these nodes are young."""
         return {
             item["id"]: f"{item['status']} {item['reason']}"
             for item in self.report["checks"]
-            if item["status"] not in {"ok", "skip"}
+            if item["status"] not in {"ok", "skip"} and item["reason"] != "beyond-retention"
         }
 
 
@@ -184,7 +192,7 @@ class WholeNode(SystemdNode):
         self.do(f"systemctl start {UNIT}; sleep 1.5")
 
     def log(self, more: Callable[[Tree], None]) -> None:
-        """Write the agent's logs anew: its start, and what comes after it until now."""
+        """Write the agent's logs anew: its start, what comes after it until now, and its past."""
         tree = Tree(now_s=time.time())
         tree.start(self._began_s)
         more(tree)
@@ -194,19 +202,24 @@ class WholeNode(SystemdNode):
         folder.mkdir()
         for name, content in tree.contents.items():
             (folder / name).write_bytes(content)
+        (folder / f"{MAIN}.1").write_text(kept_well(tree.now_s, HYBRID))
         times = [
             f"touch -d @{changed_s} {LOGS}/{name}" for name, changed_s in tree.changed_s.items()
         ]
         copy = f"rm -rf {LOGS}; mkdir -p {LOGS}; cp {shlex.quote(str(folder))}/* {LOGS}"
         self.do("\n".join([copy, f"chmod 600 {LOGS}/*", *times]))
 
-    def judge(self, arguments: str = "", start: str = "") -> Said:
-        """Run nodecheck on the node and return what it says."""
-        environment = {
+    def environment(self) -> dict[str, str]:
+        """Return the settings of nodecheck on this node."""
+        return {
             "NODECHECK_CLOCK_SERVERS": self._time,
             "NODECHECK_TRUST_KEYS": "/usr/local/share/signer.asc",
             "NODECHECK_TRUST_BUILTIN_KEYS": "false",
         }
+
+    def judge(self, arguments: str = "", start: str = "") -> Said:
+        """Run nodecheck on the node and return what it says."""
+        environment = self.environment()
         words = " ".join(f"{name}={shlex.quote(text)}" for name, text in environment.items())
         command = shlex.quote(str(self._executable))
         done = self.run(f"{words} {start} {command} --format json -v {arguments}", timeout_s=60)

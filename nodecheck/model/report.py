@@ -99,7 +99,7 @@ class Report:
     @property
     def verdict(self) -> Status:
         """Return the worst status; an undelivered report makes it at least unknown."""
-        status = worst(tuple(check.status for check in self.checks))
+        status = worst(tuple(check.weight for check in self.checks))
         if any(delivery.state == "failed" for delivery in self.deliveries):
             return max(status, Status.UNKNOWN, key=lambda item: item.severity)
         return status
@@ -117,8 +117,12 @@ class Report:
     def summary(self) -> str:
         """Return one sentence: the root problem, what it explains, and how many more there are."""
         problems = sorted(
-            (check for check in self.checks if check.findings and check.caused_by is None),
-            key=lambda check: -check.status.severity,
+            (
+                check
+                for check in self.checks
+                if check.findings and check.caused_by is None and check.weight is check.status
+            ),
+            key=lambda check: -self._weight(check),
         )
         if not problems:
             return self._without_problems()
@@ -133,6 +137,11 @@ class Report:
         if self.losses:
             parts.insert(1, self.losses)
         return shorten("; ".join(parts), SUMMARY_LIMIT - 20)
+
+    def _weight(self, root: Verdict) -> int:
+        """Return how bad the worst is of a problem and of all that it explains."""
+        explained = {root.check_id, *self._explained_by(root.check_id)}
+        return max(check.status.severity for check in self.checks if check.check_id in explained)
 
     def _explained_by(self, root: str) -> list[str]:
         """Return the checks that a root explains, also through one another."""
@@ -149,9 +158,11 @@ class Report:
 
     def _without_problems(self) -> str:
         judged = sum(check.status is Status.OK for check in self.checks)
-        skipped = len(self.checks) - judged
+        skipped = sum(check.status is Status.SKIP for check in self.checks)
+        beyond = len(self.checks) - judged - skipped
         text = f"{counted(judged, 'check')} passed" if judged else "nothing was judged"
         text += f", {skipped} skipped" if skipped else ""
+        text += f", {beyond} beyond what the node has records of" if beyond else ""
         return shorten(text + (f"; {self.losses}" if self.losses else ""), SUMMARY_LIMIT - 20)
 
     @property

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from enum import Enum
 
+BEYOND_RECORDS = "beyond-retention"
+"""The reason of a question about weeks of which the node keeps no record."""
+
 Value = str | int | float | bool | tuple[str, ...] | None
 
 
@@ -133,6 +136,16 @@ class Verdict:
         if self.skip_reason is not None:
             return self.skip_reason.value
         return self.findings[0].reason if self.findings else "ok"
+
+    @property
+    def weight(self) -> Status:
+        """Return what this check adds to the verdict of the run.
+
+        What no record on the node reaches back to says nothing about the node today: it stays
+        ``unknown`` and makes neither a healthy node unknown nor a run that judged nothing ok.
+        """
+        is_beyond = self.status is Status.UNKNOWN and self.reason == BEYOND_RECORDS
+        return Status.SKIP if is_beyond else self.status
 
     def completed(self, why: str, duration_ms: int) -> Verdict:
         """Return this verdict with what a problem leads to, and the time it took."""

@@ -75,7 +75,11 @@ Item = dict[str, object]
 
 def items(report: Report) -> list[Item]:
     """Return an item for each check that was judged, could not be, or is waived."""
-    return [_item(check) for check in report.checks if check.skip_reason not in _NOT_JUDGED]
+    return [
+        _item(check)
+        for check in report.checks
+        if check.skip_reason not in _NOT_JUDGED and check.weight is check.status
+    ]
 
 
 def _item(check: Verdict) -> Item:

@@ -39,7 +39,7 @@ _TAGS: Final = {
 
 def render(report: Report, fail_on: str = "warn", *, verbose: bool = False) -> str:
     """Return the document, ending in a newline; ``verbose`` adds the evidence of each check."""
-    cases = [_case(check, _fails(check.status, fail_on), verbose) for check in report.checks]
+    cases = [_case(check, _fails(check.weight, fail_on), verbose) for check in report.checks]
     cases += _more_cases(report, fail_on)
     numbers = _attributes(
         tests=len(cases),
@@ -105,7 +105,7 @@ def _more_cases(report: Report, fail_on: str) -> list[str]:
         for item in report.deliveries
         if item.state == "failed"
     ]
-    if all(check.status is Status.SKIP for check in report.checks):
+    if all(check.weight is Status.SKIP for check in report.checks):
         problems.append(("run.judged", "nothing-judged", "nothing was judged"))
     cases = []
     for name, reason, message in problems:

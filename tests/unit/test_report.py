@@ -96,6 +96,17 @@ def test_a_report_that_went_nowhere_is_at_least_unknown() -> None:
     assert report(deliveries=kept).verdict is Status.OK
 
 
+def test_a_mild_root_of_the_worst_stands_first() -> None:
+    told = report(
+        verdict("a.unread", Status.UNKNOWN),
+        verdict("b.root", Status.WARN),
+        verdict("c.effect", Status.CRIT).explained_by("b.root"),
+    )
+    assert told.summary.startswith(
+        "b.root is warn (and 1 more); explains c.effect; also a.unread unknown"
+    )
+
+
 def test_a_long_reason_for_a_loss_stays_within_the_verdict_line() -> None:
     lost = (Delivery("cloudwatch", "failed", "refused " * 100),)
     assert len(report(deliveries=lost).summary) <= 300
@@ -113,6 +124,22 @@ def test_nonsense_cannot_be_said() -> None:
         Verdict("a.b", Status.SKIP, "left out")
     with pytest.raises(ValueError, match="without checks"):
         replace(report(), checks=())
+
+
+def test_what_the_node_has_no_records_of_does_not_count() -> None:
+    """A node whose log is young is healthy; it is not proven to be well kept."""
+    beyond = Verdict.of(
+        "hygiene.agent-update", Status.UNKNOWN, (Finding("beyond-retention", "log too short"),)
+    )
+    fine = Verdict.ok("clock.offset", "fine", (Evidence("offset_s", 0.1),))
+    found = report(fine, beyond).exiting("warn")
+    assert (found.verdict, found.exit_code) == (Status.OK, 0)
+    assert found.summary == "1 check passed, 1 beyond what the node has records of"
+    assert found.counts["unknown"] == 1
+    alone = report(beyond).exiting("warn")
+    assert (alone.verdict, alone.exit_code) == (Status.UNKNOWN, 3)
+    blind = Verdict.of("hygiene.agent-update", Status.UNKNOWN, (Finding("not-observed", "no"),))
+    assert report(fine, blind).verdict is Status.UNKNOWN
 
 
 def test_the_verdict_line_names_the_root_and_what_it_explains() -> None:
