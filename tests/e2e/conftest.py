@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
+from tests.e2e.made_packages import Packages, make
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -92,3 +94,11 @@ def nodecheck(executable_path: Path, tmp_path: Path) -> Executable:
         (tmp_path / name).mkdir(mode=0o700)
     environment = {variable: str(tmp_path / name) for variable, name in folders.items()}
     return Executable(executable_path, environment | {"PATH": "/usr/bin:/bin"})
+
+
+@pytest.fixture(scope="session")
+def packages(executable_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Packages:
+    """The packages of the executable, two releases of them."""
+    folder = tmp_path_factory.mktemp("packages")
+    folder.chmod(0o755)
+    return make(executable_path.parent, folder)
