@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from nodecheck import policies
 from nodecheck.checks import (
+    agent_authenticode,
     agent_files,
     agent_installed,
     agent_running,
@@ -14,10 +17,13 @@ from nodecheck.checks import (
     agent_snap_files,
     agent_snap_signature,
     agent_version,
+    agent_windows_files,
+    agent_windows_running,
 )
 from nodecheck.checks.running_version import running_versions
 from nodecheck.checks.update_window import temper
 from nodecheck.model.agent import Channel
+from nodecheck.model.authenticode import WindowsInstall, WindowsPrograms
 from nodecheck.model.clock import ClockFacts
 from nodecheck.model.history import History
 from nodecheck.model.install import InstallSurvey, RunningFacts
@@ -40,7 +46,7 @@ if TYPE_CHECKING:
 def judge_version(bench: Bench) -> Verdict:
     """Return the verdict of this check on what the probes found."""
     offline = bench.settings.switch("run.offline")
-    install = bench.outcomes.get(InstallSurvey)
+    install = _with_reported(bench.outcomes.get(InstallSurvey), bench)
     running, history = bench.outcomes.outcome(RunningFacts), bench.outcomes.outcome(History)
     runs: tuple[AgentVersion, ...] = ()
     if isinstance(running, RunningFacts):
@@ -58,6 +64,10 @@ def judge_version(bench: Bench) -> Verdict:
 def judge_signature(bench: Bench) -> Verdict:
     """Return the verdict of this check on what the probes found."""
     install = bench.outcomes.get(InstallSurvey)
+    if _is_windows(install):
+        return agent_authenticode.judge(
+            bench.outcomes.get(WindowsPrograms), policies.publishers(bench.settings), _timing(bench)
+        )
     if install.installations and not install.unobserved and _is_snap(install):
         snaps = bench.outcomes.get(SnapProofs)
         return agent_snap_signature.judge(snaps, policies.snaps(bench.settings), bench.now)
@@ -74,6 +84,13 @@ def judge_files(bench: Bench) -> Verdict:
     """Return the verdict of this check on what the probes found."""
     found = bench.outcomes
     install = found.get(InstallSurvey)
+    if _is_windows(install):
+        return agent_windows_files.judge(
+            found.get(WindowsInstall),
+            found.get(WindowsPrograms),
+            policies.publishers(bench.settings),
+            _timing(bench),
+        )
     if install.installations and not install.unobserved and _is_snap(install):
         policy = policies.snaps(bench.settings)
         return agent_snap_files.judge(found.get(SnapProofs), policy, found.get(FileFacts))
@@ -85,6 +102,12 @@ def judge_running(bench: Bench) -> Verdict:
     """Return the verdict of this check on what the probes found."""
     found = bench.outcomes
     install, snaps = found.get(InstallSurvey), found.outcome(SnapProofs)
+    if _is_windows(install):
+        proven = agent_authenticode.proven_programs(
+            found.get(WindowsPrograms), policies.publishers(bench.settings), _timing(bench)
+        )
+        setup = found.get(WindowsInstall)
+        return agent_windows_running.judge(setup, found.get(RunningFacts), proven)
     facts = found.outcome(PackageFacts)
     signed = _signed_digests(facts) if isinstance(facts, PackageFacts) else None
     if _is_snap(install) and isinstance(snaps, SnapProofs):
@@ -96,6 +119,29 @@ def judge_running(bench: Bench) -> Verdict:
         signed,
         history if isinstance(history, History) else History(),
     )
+
+
+def _is_windows(install: InstallSurvey) -> bool:
+    """Tell whether this node's agents come by the Windows installer."""
+    return install.native is Channel.WINDOWS
+
+
+def _timing(bench: Bench) -> agent_authenticode.Timing:
+    """Return the true time, and whether the node's own clock is right enough to judge by."""
+    clock = bench.outcomes.outcome(ClockFacts)
+    estimate = clock.estimate if isinstance(clock, ClockFacts) else None
+    most_s = abs(estimate.offset_s) + estimate.bound_s if estimate else math.inf
+    is_right = most_s <= policies.clock(bench.settings).tolerance_s
+    return agent_authenticode.Timing(bench.now, is_right)
+
+
+def _with_reported(install: InstallSurvey, bench: Bench) -> InstallSurvey:
+    """Return the installation with the version that the proven agent of Windows said itself."""
+    programs = bench.outcomes.outcome(WindowsPrograms)
+    if not isinstance(programs, WindowsPrograms) or not programs.reported:
+        return install
+    said = tuple(replace(item, version=programs.reported) for item in install.installations)
+    return replace(install, installations=said)
 
 
 def _is_snap(install: InstallSurvey) -> bool:
@@ -136,6 +182,9 @@ def judge_key(bench: Bench) -> Verdict:
     )
 
 
+PROOFS: Final = (InstallSurvey, PackageFacts, SnapProofs, WindowsPrograms)
+"""What is installed, and what proves it on each platform."""
+
 AGENT_CHECKS: Final = (
     Check(
         "agent.installed",
@@ -150,31 +199,33 @@ AGENT_CHECKS: Final = (
         agent_version.QUESTION,
         "An old agent lacks fixes and features; AWS asks for an update at least every month.",
         agent_version.EXPLANATION,
-        (InstallSurvey, ReleaseFacts, ClockFacts, RunningFacts),
+        (InstallSurvey, WindowsPrograms, ReleaseFacts, ClockFacts, RunningFacts),
         judge_version,
     ),
     Check(
         "agent.signature",
         agent_signature.QUESTION,
         "What Amazon did not sign is not proven to be Amazon's, and it runs as root.",
-        agent_signature.EXPLANATION + "\n" + agent_snap_signature.EXPLANATION,
-        (InstallSurvey, PackageFacts, SnapProofs, KeyRing, ClockFacts, UpdateWindow),
+        f"{agent_signature.EXPLANATION}\n{agent_snap_signature.EXPLANATION}\n"
+        f"{agent_authenticode.EXPLANATION}",
+        (*PROOFS, KeyRing, ClockFacts, UpdateWindow),
         tempered(judge_signature),
     ),
     Check(
         "agent.files",
         agent_files.QUESTION,
         "A file that is not the signed one, or that others can replace, runs as root.",
-        agent_files.EXPLANATION + "\n" + agent_snap_files.EXPLANATION,
-        (InstallSurvey, PackageFacts, SnapProofs, FileFacts, KeyRing, ClockFacts, UpdateWindow),
+        f"{agent_files.EXPLANATION}\n{agent_snap_files.EXPLANATION}\n"
+        f"{agent_windows_files.EXPLANATION}",
+        (*PROOFS, FileFacts, KeyRing, ClockFacts, UpdateWindow),
         tempered(judge_files),
     ),
     Check(
         "agent.running",
         agent_running.QUESTION,
         "Only what runs answers to Systems Manager, and good files prove nothing about it.",
-        agent_running.EXPLANATION,
-        (InstallSurvey, PackageFacts, SnapProofs, RunningFacts, ClockFacts, History, UpdateWindow),
+        agent_running.EXPLANATION + "\n" + agent_windows_running.EXPLANATION,
+        (*PROOFS, RunningFacts, ClockFacts, History, UpdateWindow),
         tempered(judge_running),
     ),
     Check(

@@ -6,17 +6,20 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from nodecheck import policies
+from nodecheck.checks.agent_authenticode import Timing, judge_program
 from nodecheck.checks.agent_installed import survey
 from nodecheck.checks.agent_snap_signature import signed_programs
+from nodecheck.checks.agent_windows_installed import survey_windows
 from nodecheck.checks.verified import verified_snap, verified_version
 from nodecheck.found import corrected, region
 from nodecheck.model.agent import Channel
 from nodecheck.model.agent_config import AgentConfig
 from nodecheck.model.agent_proxy import AgentProxy
+from nodecheck.model.authenticode import WindowsInstall, WindowsPrograms
 from nodecheck.model.clock import (
     ClockFacts,
 )
-from nodecheck.model.errors import ProbeError
+from nodecheck.model.errors import Absent, ProbeError
 from nodecheck.model.history import History, VerifiedVersion
 from nodecheck.model.install import (
     ByHandFacts,
@@ -39,11 +42,14 @@ from nodecheck.probes import (
     agent_files,
     agent_package,
     agent_process,
+    agent_programs,
     agent_release,
     agent_rpm,
     agent_snap,
     agent_snap_proof,
     agent_update_window,
+    agent_windows,
+    agent_windows_processes,
     key_ring,
     verified_history,
 )
@@ -109,8 +115,31 @@ def _gather_packages(look: Look) -> PackageFacts:
     return gather(look.outcomes.get(RpmFacts), look.outcomes.get(ArchiveFacts))
 
 
+def _is_windows(look: Look) -> bool:
+    return look.host.platform.system == "windows"
+
+
+def _look_at_windows(look: Look) -> WindowsInstall:
+    if not _is_windows(look):
+        msg = "this node is not a Windows node"
+        raise Absent(msg)
+    return agent_windows.look(look.host)
+
+
+def _look_at_programs(look: Look) -> WindowsPrograms:
+    """Look at the executables; what is to be run for its version must be proven without a clock."""
+    policy, timing = policies.publishers(look.settings), Timing(None, is_clock_right=False)
+    return agent_programs.look(
+        look.host,
+        look.outcomes.get(WindowsInstall),
+        lambda fact: judge_program(fact, policy, timing) is None,
+    )
+
+
 def _survey(look: Look) -> InstallSurvey:
     found = look.outcomes
+    if _is_windows(look):
+        return survey_windows(found.outcome(WindowsInstall))
     return survey(
         found.outcome(RpmFacts),
         found.outcome(DebFacts),
@@ -147,6 +176,11 @@ def _ask_region(look: Look) -> ReleaseFacts:
 
 
 def _look_for_processes(look: Look) -> RunningFacts:
+    if _is_windows(look):
+        found = look.outcomes
+        return agent_windows_processes.look(
+            look.host, found.get(WindowsInstall), found.get(WindowsPrograms)
+        )
     installations = look.outcomes.get(InstallSurvey).installations
     return agent_process.look(look.host, tuple(item.executable for item in installations))
 
@@ -170,6 +204,8 @@ def _proven_snap(look: Look) -> VerifiedVersion | None:
 
 
 def _look_for_updates(look: Look) -> UpdateWindow:
+    if _is_windows(look):
+        return agent_windows.look_for_update(look.host)
     found = look.outcomes
     running, files = found.outcome(RunningFacts), found.outcome(FileFacts)
     updaters = running.updaters if isinstance(running, RunningFacts) else ()
@@ -190,10 +226,12 @@ AGENT_PROBES: Final = (
         (SnapFacts,),
     ),
     Probe(ByHandFacts, lambda look: agent_by_hand.look(look.host.files)),
+    Probe(WindowsInstall, _look_at_windows, limit_s=4),
+    Probe(WindowsPrograms, _look_at_programs, (WindowsInstall,)),
     Probe(
         InstallSurvey,
         _survey,
-        (RpmFacts, DebFacts, SnapFacts, ByHandFacts),
+        (RpmFacts, DebFacts, SnapFacts, ByHandFacts, WindowsInstall),
         limit_s=JOIN_S,
         joins=True,
     ),
@@ -210,7 +248,7 @@ AGENT_PROBES: Final = (
         (NodeFacts, ClockFacts, InstallSurvey, AgentConfig, AgentProxy),
         uses_network=True,
     ),
-    Probe(RunningFacts, _look_for_processes, (InstallSurvey,)),
+    Probe(RunningFacts, _look_for_processes, (InstallSurvey, WindowsPrograms)),
     Probe(History, _remember, (PackageFacts, FileFacts, SnapProofs), limit_s=2),
     Probe(UpdateWindow, _look_for_updates, (UpdateStart, FileFacts, RunningFacts), limit_s=2),
 )

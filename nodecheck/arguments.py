@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 SINKS: Final = (
-    "cloudwatch, cloudwatch-metrics, cloudwatch-agent, compliance, inventory, syslog, file"
+    "cloudwatch, cloudwatch-metrics, cloudwatch-agent, compliance, inventory, syslog, eventlog, "
+    "file"
 )
 
 FORMATS: Final = ("text", "json", "nagios", "prometheus", "junit")
@@ -106,7 +107,9 @@ def command_line() -> argparse.ArgumentParser:
 
 def _add_config(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--config", metavar="FILE", help="settings (default: /etc/nodecheck/config.toml)"
+        "--config",
+        metavar="FILE",
+        help="settings: a file, or ssm:/name in Parameter Store (/etc/nodecheck/config.toml)",
     )
 
 

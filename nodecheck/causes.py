@@ -29,6 +29,11 @@ UNPROVEN: Final = (
     "wrong-package",
     "no-package",
     "timeout",
+    *("bad-digest", "malformed-program", "truncated", "appended-data", "weak-digest"),
+    *("self-issued", "wrong-publisher", "wrong-usage", "signer-differs", "expired"),
+    *("not-yet-valid", "revoked", "distrusted", "refused-by-policy", "bad-timestamp"),
+    *("untrusted-root", "chain-incomplete", "not-verified", "timestamp-not-verified"),
+    *("clock-wrong", "time-not-known"),
 )
 NO_ROOM: Final = ("full", "no-inodes", "read-only")
 UPDATE_FAILED: Final = ("update-failed", "rolled-back", "rollback-failed", "half-done")
@@ -53,6 +58,16 @@ NO_METADATA: Final = (
     "metadata-hop-limit",
     "metadata-v1-only",
 )
+NO_REGION: Final = (
+    *NO_METADATA,
+    "foreign-responder",
+    "metadata-timeout",
+    "metadata-unreachable",
+    "metadata-no-reply",
+    "metadata-error",
+)
+"""An instance learns its Region from its metadata alone."""
+UNSEEN: Final = ("no-permission", "not-understood", "not-observed")
 NO_ROLE: Final = ("no-instance-profile", "role-refused")
 EXPIRED: Final = ("expired", "never-retrieved")
 DOWN: Final = (
@@ -66,6 +81,8 @@ DOWN: Final = (
     "restart-loop",
     "reboot-requested",
 )
+ENDS_AT_ONCE: Final = ("not-running", "failed", "auto-restart", "restart-loop")
+"""What becomes of an agent that finds no identity, or refuses its configuration: it ends."""
 NO_WORKER: Final = ("worker-missing", "worker-starting", "left-over-worker")
 NO_CHANNEL: Final = (
     "hibernating",
@@ -83,6 +100,20 @@ CAUSES: Final = (
     Cause("clock.discipline", NOT_STEERED, ("clock.forecast",)),
     Cause("clock.offset", (*UNMEASURED, "timeout"), ("agent.signing-key",), ("time-not-known",)),
     Cause("clock.offset", (*UNMEASURED, "timeout"), ("node.credentials",), ("time-not-known",)),
+    Cause(
+        "clock.offset",
+        (*UNMEASURED, "timeout"),
+        ("hygiene.agent-update", "hygiene.patch-scan"),
+        ("age-unknown",),
+    ),
+    Cause("agent.update", UPDATE_FAILED, ("hygiene.agent-update",), ("last-run-failed",)),
+    Cause("agent.service", DOWN, ("hygiene.agent-update",), ("overdue",)),
+    Cause(
+        "clock.offset",
+        (*UNMEASURED, "timeout", "beyond-tolerance"),
+        ("agent.signature",),
+        ("time-not-known", "clock-wrong"),
+    ),
     Cause(
         "clock.offset",
         ("beyond-tolerance",),
@@ -136,7 +167,7 @@ CAUSES: Final = (
         (*NO_METADATA, "foreign-responder", "not-registered"),
     ),
     Cause("node.identity", ("not-registered",), ("node.credentials",), ("no-identity",)),
-    Cause("node.identity", ("not-registered",), ("agent.service",), NO_WORKER),
+    Cause("node.identity", ("not-registered",), ("agent.service",), (*ENDS_AT_ONCE, *NO_WORKER)),
     Cause("node.identity", ("not-registered",), ("agent.channel",), NO_CHANNEL),
     Cause("node.endpoints", UNREACHABLE, ("agent.service",), NO_WORKER, only_crit=True),
     Cause("node.endpoints", UNREACHABLE, ("agent.channel",), NO_CHANNEL, only_crit=True),
@@ -146,7 +177,11 @@ CAUSES: Final = (
         ("agent.version",),
         ("offered-version-unknown", "manifest-not-read", "age-unknown"),
     ),
+    Cause("node.credentials", NO_REGION, ("node.endpoints",), ("no-region",)),
+    Cause("node.identity", UNSEEN, ("node.endpoints",), ("no-region",)),
+    Cause("node.endpoints", ("no-region",), ("agent.version",), ("offered-version-unknown",)),
     Cause("node.credentials", (*NO_METADATA, *NO_ROLE), ("agent.channel",), NO_CHANNEL),
+    Cause("node.endpoints", ("agent-config-refused",), ("agent.service",), ENDS_AT_ONCE),
     Cause("agent.service", DOWN, ("agent.running", "agent.channel"), ("not-running",)),
     Cause("agent.service", DOWN, ("node.credentials",), EXPIRED),
     Cause("agent.running", ("not-running",), ("agent.channel",), ("not-running",)),

@@ -9,6 +9,7 @@ import sys
 from typing import TYPE_CHECKING, Final
 
 from nodecheck.arguments import HelpAsked, parse
+from nodecheck.host.memory import seldom_collect, share_heaps
 from nodecheck.host.output import write_error, write_out
 from nodecheck.model.errors import ConfigError, ProbeError, UsageError
 
@@ -24,6 +25,7 @@ CONFIG: Final = 78
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run nodecheck and return its exit code."""
+    seldom_collect()
     try:
         return _dispatch(parse(sys.argv[1:] if arguments is None else arguments))
     except HelpAsked as exc:
@@ -46,6 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _dispatch(options: Namespace) -> int:
     if not options.version and options.command == "run":
+        share_heaps()
         from nodecheck.host.here import this_host
         from nodecheck.running import run_command
 
@@ -91,7 +94,8 @@ def _words_of_here(options: Namespace) -> str:
         return manual.listing(host.platform)
     if options.command == "iam":
         return manual.iam_policy(host, options)
-    settings = manual.settings(host, options.config)
+    checks = options.command == "config" and options.action == "check"
+    settings = manual.settings(host, options.config, must_ask=checks)
     if options.command == "config":
         return manual.configuration(settings, shows=options.action == "show")
     try:

@@ -40,7 +40,9 @@ def judge_offset(bench: Bench) -> Verdict:
     verdict = clock_offset.judge(found.get(ClockFacts), policy, past, seen)
     discipline = found.outcome(DisciplineFacts)
     if verdict.fixes and isinstance(discipline, DisciplineFacts):
-        return replace(verdict, fixes=clock_fix.clock_fixes(discipline))
+        estimate = found.get(ClockFacts).estimate
+        offset_s = estimate.offset_s if estimate else 0.0
+        return replace(verdict, fixes=clock_fix.clock_fixes(discipline, offset_s))
     return verdict
 
 

@@ -39,6 +39,7 @@ from nodecheck.probes import (
     clock_sources,
     clock_steps,
     clock_timesyncd,
+    clock_w32time,
 )
 
 if TYPE_CHECKING:
@@ -118,6 +119,9 @@ DISCIPLINE: Final = clock_discipline.Parts(
 def _look_for_discipline(look: Look) -> DisciplineFacts:
     node = look.outcomes.outcome(NodeFacts)
     is_ec2 = isinstance(node, NodeFacts) and node.is_ec2
+    if look.host.platform.system == "windows":
+        askers = ((Discipline.NTPD, clock_ntpd.ask),)
+        return clock_w32time.look(look.host, askers, is_ec2=is_ec2)
     return clock_discipline.look(look.host, DISCIPLINE, is_ec2=is_ec2)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from nodecheck.checks import (
@@ -11,6 +12,7 @@ from nodecheck.checks import (
     agent_storage,
     agent_update,
 )
+from nodecheck.checks.service_processes import left_over
 from nodecheck.checks.update_window import temper
 from nodecheck.model.channel import ChannelFacts
 from nodecheck.model.clock import ClockFacts
@@ -76,7 +78,9 @@ def judge_channel(bench: Bench) -> Verdict:
     window = found.outcome(UpdateWindow)
     endpoints = found.outcome(EndpointFacts)
     reachable = endpoints.reachable if isinstance(endpoints, EndpointFacts) else None
-    facts = found.get(ChannelFacts)
+    facts, service = found.get(ChannelFacts), found.outcome(ServiceFacts)
+    if isinstance(service, ServiceFacts):
+        facts = replace(facts, left_over=left_over(service.seen))
     verdict = agent_channel.judge(install, running, facts, bench.now, reachable=reachable)
     return temper(verdict, window) if isinstance(window, UpdateWindow) else verdict
 
@@ -95,7 +99,15 @@ HEALTH_CHECKS: Final[tuple[Check, ...]] = (
         agent_channel.QUESTION,
         "An agent that waits or asks in vain gets no command, though its service runs.",
         agent_channel.EXPLANATION,
-        (InstallSurvey, RunningFacts, ChannelFacts, EndpointFacts, ClockFacts, UpdateWindow),
+        (
+            InstallSurvey,
+            RunningFacts,
+            ServiceFacts,
+            ChannelFacts,
+            EndpointFacts,
+            ClockFacts,
+            UpdateWindow,
+        ),
         judge_channel,
     ),
     Check(

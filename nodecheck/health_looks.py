@@ -29,7 +29,9 @@ if TYPE_CHECKING:
 def _look_for_service(look: Look) -> ServiceFacts:
     """Look at the service even where the processes cannot be seen."""
     running = look.outcomes.outcome(RunningFacts)
-    if isinstance(running, RunningFacts):
+    if isinstance(running, RunningFacts) and look.host.platform.system == "windows":
+        seen = agent_service_processes.look_at_windows(look.host, running)
+    elif isinstance(running, RunningFacts):
         seen = agent_service_processes.look(look.host.files, running)
     else:
         seen = ServiceProcesses(failure=Failure(running.reason, str(running)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from nodecheck.looking import Failure, guarded
 from nodecheck.model.errors import Denied, ProbeError
@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 
     from nodecheck.model.settings import Settings, Waiver
     from nodecheck.plan import Cause, Check, Outcomes
+
+
+MOST_WAIVED: Final = 5
+"""Findings that a waived check still shows; its evidence stays whole."""
 
 
 def judge(
@@ -86,26 +90,72 @@ def waive(verdict: Verdict, waivers: tuple[Waiver, ...], now: datetime | None) -
     """Return the verdict as the operator's waivers leave it; a waived finding stays visible.
 
     A waiver counts up to and including its day, in UTC and by corrected time: where the true time
-    is not known, nothing is waived. Of several for one check the one that lasts longest counts. A
-    bug in a check is nothing that an operator could have accepted.
+    is not known, nothing is waived. What is found is waived only if waivers cover each finding. An
+    expired waiver is told, also where nothing is found any more: it is ``warn`` until it is taken
+    out. A bug in a check is nothing that an operator could have accepted.
     """
     own = [waiver for waiver in waivers if waiver.check == verdict.check_id]
-    if not own or not verdict.findings or verdict.reason == "internal-error":
+    if not own or verdict.reason == "internal-error" or verdict.status is Status.SKIP:
         return verdict
-    waiver = max(own, key=lambda item: item.expires)
-    if now is not None and now.date().isoformat() <= waiver.expires:
-        text = f"waived until {waiver.expires} by {waiver.owner} ({waiver.reason}): "
-        return replace(
-            verdict,
-            status=Status.SKIP,
-            message=text + verdict.message,
-            findings=(),
-            fixes=(),
-            skip_reason=SkipReason.WAIVED,
-        )
     if now is None:
-        reason, why = "waiver-unproven", "not applied: the true time is not known"
-    else:
-        reason, why = "waiver-expired", f"expired on {waiver.expires}"
-    more = Finding(reason, f"waiver by {waiver.owner} {why}")
-    return replace(verdict, findings=(*verdict.findings, more))
+        return _with_unproven(verdict, own[0])
+    today = now.date().isoformat()
+    valid = [waiver for waiver in own if today <= waiver.expires]
+    open_findings = [
+        item for item in verdict.findings if not any(waiver.covers(item.reason) for waiver in valid)
+    ]
+    if verdict.findings and not open_findings:
+        return _waived(verdict, valid)
+    more = [
+        _expired(waiver) for waiver in own if waiver not in valid and not _renewed(waiver, valid)
+    ]
+    if valid and open_findings:
+        codes = ", ".join(dict.fromkeys(item.reason for item in open_findings))
+        text = f"not waived: the waiver by {valid[0].owner} does not cover {codes}"
+        more.insert(0, Finding("waiver-too-narrow", text))
+    return _with_more(verdict, more)
+
+
+def _waived(verdict: Verdict, valid: list[Waiver]) -> Verdict:
+    """Return a skip that says who accepts this until when; the finding stays in its message."""
+    waiver = max(
+        (item for item in valid if any(item.covers(found.reason) for found in verdict.findings)),
+        key=lambda item: item.expires,
+    )
+    text = f"waived until {waiver.expires} by {waiver.owner} ({waiver.reason}): "
+    seen = [item.message for item in verdict.findings[:MOST_WAIVED]]
+    if len(verdict.findings) > MOST_WAIVED:
+        seen.append(f"and {len(verdict.findings) - MOST_WAIVED} more")
+    return replace(
+        verdict,
+        status=Status.SKIP,
+        message=text + "; ".join(seen),
+        findings=(),
+        fixes=(),
+        skip_reason=SkipReason.WAIVED,
+    )
+
+
+def _with_unproven(verdict: Verdict, waiver: Waiver) -> Verdict:
+    text = f"waiver by {waiver.owner} not applied: the true time is not known"
+    return _with_more(verdict, [Finding("waiver-unproven", text)] if verdict.findings else [])
+
+
+def _renewed(waiver: Waiver, valid: list[Waiver]) -> bool:
+    """Tell whether another waiver has taken the place of an expired one."""
+    return any(not item.reasons or set(waiver.reasons) == set(item.reasons) for item in valid)
+
+
+def _expired(waiver: Waiver) -> Finding:
+    text = f"waiver by {waiver.owner} expired on {waiver.expires}: mend it, renew it or take it out"
+    return Finding("waiver-expired", text)
+
+
+def _with_more(verdict: Verdict, more: list[Finding]) -> Verdict:
+    """Return the verdict with further findings; an ok with one is a warning."""
+    if not more:
+        return verdict
+    if verdict.findings:
+        return replace(verdict, findings=(*verdict.findings, *more))
+    message = f"{more[0].message} (the check itself is ok: {verdict.message})"
+    return replace(verdict, status=Status.WARN, message=message, findings=tuple(more))

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from nodecheck import VERSION
-from nodecheck.commit import COMMIT
-from nodecheck.model.errors import UsageError
+from nodecheck.model.errors import ConfigError, ProbeError, UsageError
 from nodecheck.model.report import counted
 
 if TYPE_CHECKING:
@@ -20,30 +19,23 @@ if TYPE_CHECKING:
     from nodecheck.model.trust import PinnedKey
 
 
+COMMON_CODES: Final = frozenset({"not-observed", "no-permission", "timeout", "not-understood"})
+"""Reason codes of any check whose facts could not be had."""
+
+
+KMS_NOTE: Final = (
+    "a SecureString under the key aws/ssm needs no more; one under a key of yours also"
+    " kms:Decrypt on that key"
+)
+
+
 def version(*, verbose: bool) -> str:
     """Return the version; verbose adds commit, interpreter and libraries."""
     if not verbose:
         return f"nodecheck {VERSION}\n"
-    import platform
-    import sqlite3
-    import ssl
+    from nodecheck import versions
 
-    import botocore
-    import cryptography
-    import psutil
-    import requests
-    from cryptography.hazmat.backends.openssl import backend
-
-    rows = {
-        "commit": COMMIT,
-        "python": platform.python_version(),
-        "openssl": ssl.OPENSSL_VERSION,
-        "sqlite": sqlite3.sqlite_version,
-        "psutil": psutil.__version__,
-        "requests": requests.__version__,
-        "botocore": botocore.__version__,
-        "cryptography": f"{cryptography.__version__} with {backend.openssl_version_text()}",
-    }
+    rows = versions.origin() | versions.parts()
     width = max(map(len, rows))
     lines = "".join(f"{name:<{width}} {text}\n" for name, text in rows.items())
     return f"nodecheck {VERSION}\n{lines}"
@@ -92,8 +84,14 @@ def schema() -> str:
     return json.dumps(SCHEMA, indent=2) + "\n"
 
 
-def settings(host: Host, file: str | None, flags: Mapping[str, object] | None = None) -> Settings:
-    """Return the effective settings.
+def settings(
+    host: Host,
+    file: str | None,
+    flags: Mapping[str, object] | None = None,
+    *,
+    must_ask: bool = False,
+) -> Settings:
+    """Return the effective settings; ``must_ask`` Parameter Store, whatever is kept.
 
     Raises:
         ConfigError: the settings are wrong.
@@ -101,14 +99,20 @@ def settings(host: Host, file: str | None, flags: Mapping[str, object] | None = 
     from nodecheck.catalogue import SELECTORS
     from nodecheck.settings import load, settings_file
 
-    return load(host, SELECTORS, file=settings_file(file), flags=flags)
+    return load(host, SELECTORS, file=settings_file(file), flags=flags, must_ask=must_ask)
 
 
 def configuration(settings: Settings, *, shows: bool) -> str:
-    """Return every effective setting with its origin, or just that there is no mistake."""
+    """Return every effective setting with its origin, or just that there is no mistake.
+
+    Raises:
+        ConfigError: a waiver names a reason code that its check does not know.
+    """
     from nodecheck.model.settings import KEYS
 
-    notes = [f"# note: {name}: no check of this version uses it\n" for name in settings.unused]
+    _refuse_unknown_codes(settings)
+    notes = [f"# note: {note}\n" for note in settings.notes]
+    notes += [f"# note: {name}: no check of this version uses it\n" for name in settings.unused]
     if not shows:
         changed = sum(origin != "default" for origin in settings.origins.values())
         waived = f", {counted(len(settings.waivers), 'waiver')}" if settings.waivers else ""
@@ -121,10 +125,32 @@ def configuration(settings: Settings, *, shows: bool) -> str:
     width = min(60, max(len(row) for row, _ in rows))
     lines = [f"{row:<{width}}  # {origin}\n" for row, origin in rows]
     waivers = [
-        f"waivers: {waiver.check} until {waiver.expires} by {waiver.owner}: {waiver.reason}\n"
+        f"waivers: {waiver.check} {' '.join(waiver.reasons)}{' ' if waiver.reasons else ''}"
+        f"until {waiver.expires} by {waiver.owner}: {waiver.reason}\n"
         for waiver in settings.waivers
     ]
     return "".join([*lines, *waivers, *notes])
+
+
+def _refuse_unknown_codes(settings: Settings) -> None:
+    """Find reason codes in waivers that no page of ``explain`` has, nor any check could give.
+
+    Raises:
+        ConfigError: names them.
+    """
+    import re
+
+    from nodecheck.catalogue import BY_ID
+
+    problems = [
+        f"waivers: {waiver.check} has no reason {code!r}; see: nodecheck explain {waiver.check}"
+        for waiver in settings.waivers
+        for code in waiver.reasons
+        if code not in COMMON_CODES
+        and not re.search(rf"(?<![\w-]){code}(?![\w-])", BY_ID[waiver.check].explanation)
+    ]
+    if problems:
+        raise ConfigError(tuple(problems))
 
 
 def iam_policy(host: Host, options: Namespace) -> str:
@@ -134,20 +160,51 @@ def iam_policy(host: Host, options: Namespace) -> str:
         ConfigError: the settings are wrong.
         UsageError: no sink is named, or none of them calls AWS.
     """
+    from dataclasses import replace
+
     from nodecheck.flags import read_flags
+    from nodecheck.host.output import write_error
     from nodecheck.outlets import RIGHTS
+    from nodecheck.settings import FILE_VARIABLE
     from nodecheck.sinks import iam
 
-    effective = settings(host, options.config, read_flags(options))
+    parameter = _parameter_of(host, options)
+    config = options.config
+    if parameter:  # settings that this policy first allows to be read cannot name the sinks
+        left = {key: value for key, value in host.environment.items() if key != FILE_VARIABLE}
+        host, config = replace(host, environment=left), None
+    effective = settings(host, config, read_flags(options))
     sinks = effective.texts("report.sinks")
-    if not sinks:
+    if not sinks and not parameter:
         msg = f"name the sinks: nodecheck iam --report {' --report '.join(RIGHTS)}"
         raise UsageError(msg)
     rights = [right for name in sinks if name in RIGHTS for right in RIGHTS[name](effective)]
+    if parameter:
+        place = iam.arn("ssm", effective.text("node.region"), None, f"parameter{parameter}")
+        rights.append(iam.Right(("ssm:GetParameter",), (place,)))
+        write_error(f"nodecheck: note: {KMS_NOTE}\n")
     if not rights:
         msg = f"{', '.join(sinks)}: no IAM policy is needed, nodecheck makes no call to AWS"
         raise UsageError(msg)
     return iam.text(rights) + "\n"
+
+
+def _parameter_of(host: Host, options: Namespace) -> str:
+    """Return the name of the parameter that holds the settings, '' where a file does.
+
+    Raises:
+        ConfigError: that is no name of a parameter.
+    """
+    from nodecheck import settings_parameter
+    from nodecheck.settings import FILE_VARIABLE
+
+    named = options.config or host.environment.get(FILE_VARIABLE, "")
+    if not named.startswith(settings_parameter.PREFIX):
+        return ""
+    try:
+        return settings_parameter.wish(host, named, "", is_offline=True, must_ask=False).name
+    except ProbeError as exc:
+        raise ConfigError((str(exc),)) from exc
 
 
 def _toml(value: Setting) -> str:

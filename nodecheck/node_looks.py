@@ -34,9 +34,22 @@ def _look_for_leftovers(look: Look) -> ImageFacts:
 
 def _reach_endpoints(look: Look) -> EndpointFacts:
     found = look.outcomes
-    node = found.outcome(NodeFacts)
-    region = (node.region, node.region_source) if isinstance(node, NodeFacts) else ("", "")
-    return node_endpoints.look(look.host, found.get(AgentConfig), found.outcome(AgentProxy), region)
+    config, proxy = found.get(AgentConfig), found.outcome(AgentProxy)
+    return node_endpoints.look(look.host, config, proxy, region_of_agent(look))
+
+
+def region_of_agent(look: Look) -> tuple[str, str]:
+    """Return where the agent works, with the source: a shell's AWS_REGION does not move it.
+
+    Before registration, and in an image, it is where the node is going to work.
+    """
+    node = look.outcomes.outcome(NodeFacts)
+    registration = look.outcomes.outcome(RegistrationFacts)
+    if look.settings.text("run.stage") == "node" and isinstance(registration, RegistrationFacts):
+        acting = act(registration, look.outcomes.outcome(MetadataFacts))
+        if acting.region:
+            return acting.region, f"identity of the agent ({acting.source})"
+    return (node.region, node.region_source) if isinstance(node, NodeFacts) else ("", "")
 
 
 def _ask_metadata(look: Look) -> MetadataFacts:
@@ -61,7 +74,7 @@ NODE_PROBES: Final[tuple[Probe, ...]] = (
     Probe(
         EndpointFacts,
         _reach_endpoints,
-        (NodeFacts, AgentConfig, AgentProxy),
+        (NodeFacts, AgentConfig, AgentProxy, RegistrationFacts, MetadataFacts),
         uses_network=True,
         limit_s=3,
     ),

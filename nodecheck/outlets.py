@@ -36,6 +36,7 @@ from nodecheck.sinks import (
     cloudwatch_agent,
     cloudwatch_metrics,
     compliance,
+    eventlog,
     file_log,
     inventory,
     syslog,
@@ -129,6 +130,10 @@ OUTLETS: Final[dict[str, Outlet | Queue]] = {
             _exiting(settings, report), limit_s
         ),
         lambda settings, report: syslog.preview(_exiting(settings, report)),
+    ),
+    eventlog.NAME: Outlet(
+        lambda _host, settings, report, _limit_s: eventlog.deliver(_exiting(settings, report)),
+        lambda settings, report: eventlog.preview(_exiting(settings, report)),
     ),
     file_log.NAME: Outlet(
         lambda _host, settings, report, _limit_s: file_log.deliver(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from nodecheck.agent_looks import AGENT_PROBES
 from nodecheck.clock_looks import CLOCK_PROBES
 from nodecheck.health_looks import HEALTH_PROBES
+from nodecheck.hygiene_looks import HYGIENE_PROBES
 from nodecheck.model.node import NodeFacts
 from nodecheck.node_looks import NODE_PROBES
 from nodecheck.plan import Probe
@@ -30,4 +31,5 @@ PROBES: Final = (
     *AGENT_PROBES,
     *HEALTH_PROBES,
     *NODE_PROBES,
+    *HYGIENE_PROBES,
 )

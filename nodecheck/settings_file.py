@@ -1,11 +1,16 @@
-"""Read the settings file, if it can be believed."""
+"""Read the settings file, if it can be believed, and refuse secrets in it.
+
+No setting needs a secret, and settings are shown: ``config show`` prints every value.
+"""
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
 
 from nodecheck.model.errors import ProbeError
 from nodecheck.model.node import FileKind
+from nodecheck.model.secret_rules import scan
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -14,6 +19,7 @@ if TYPE_CHECKING:
     from nodecheck.model.node import FileState
 
 FILE_LIMIT_BYTES: Final = 64 * 1024
+SECRETS_SHOWN: Final = 5
 
 
 def read_file(host: Host, path: str) -> Mapping[str, object]:
@@ -22,8 +28,6 @@ def read_file(host: Host, path: str) -> Mapping[str, object]:
     Raises:
         ProbeError: it cannot be read or believed, or is not TOML; ``Absent`` if it is not there.
     """
-    import tomllib
-
     refuse_writable(host, path)
     content = host.files.read(path, FILE_LIMIT_BYTES, follow=True)
     try:
@@ -35,11 +39,54 @@ def read_file(host: Host, path: str) -> Mapping[str, object]:
     if text.startswith("\ufeff"):
         msg = f"{path}: begins with a byte order mark; save it as UTF-8 without one"
         raise ProbeError(msg)
+    return parse(text, path)
+
+
+def parse(text: str, place: str) -> Mapping[str, object]:
+    """Return the tables in the text of settings.
+
+    Raises:
+        ProbeError: it holds a secret, or is not TOML.
+    """
+    import tomllib
+
+    _refuse_secrets(text, place)
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as exc:
-        msg = f"{path}: not valid TOML: {exc}"
+        msg = f"{place}: not valid TOML: {' '.join(str(exc).split())[:200]}"
         raise ProbeError(msg) from exc
+    except RecursionError as exc:
+        msg = f"{place}: not valid TOML: nested too deep"
+        raise ProbeError(msg) from exc
+
+
+def _refuse_secrets(text: str, place: str) -> None:
+    """Name rule, line and key of what looks like a secret; its value is told nowhere.
+
+    Raises:
+        ProbeError: there is one.
+    """
+    seen = scan(text)
+    if not seen:
+        return
+    lines = text.split("\n")
+    places = [
+        f"line {item.line}{_key_of(lines[item.line - 1])} looks like a secret ({item.rule})"
+        for item in seen[:SECRETS_SHOWN]
+    ]
+    msg = (
+        f"{place}: {'; '.join(places)}; no setting needs a secret, take it out and keep it as a"
+        " SecureString of Parameter Store"
+    )
+    raise ProbeError(msg, "secret")
+
+
+def _key_of(line: str) -> str:
+    """Return the key of a line of TOML, unless the key itself may be the secret."""
+    key = line.partition("=")[0].strip()
+    is_key = re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", key) is not None and not scan(key)
+    return f", {key}," if is_key else ""
 
 
 def refuse_writable(host: Host, path: str) -> None:

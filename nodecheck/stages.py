@@ -19,16 +19,27 @@ if TYPE_CHECKING:
 ALL: Final = frozenset[str]()
 """Whatever the check finds is left out."""
 
+NO_WORKER: Final = ("worker-starting", "worker-missing")
+"""The core starts its worker once it has credentials; an instance without a role never has any."""
+NO_IDENTITY: Final = ("auto-restart", "restart-loop", "recently-restarted")
+"""Without an identity the core ends, and systemd starts it anew every 90 s."""
+
 UNREGISTERED: Final[Mapping[str, frozenset[str]]] = {
     "node.identity": frozenset({"not-registered"}),
     "node.credentials": frozenset({"no-identity", "not-started", "no-instance-profile"}),
     "agent.channel": ALL,
+    "hygiene.agent-update": ALL,
+    "hygiene.patch-scan": ALL,
     "agent.running": frozenset({"not-running"}),
-    "agent.service": frozenset({"not-running"}),
+    "agent.service": frozenset({"not-running", *NO_WORKER}),
 }
 EXCUSED: Final[Mapping[str, Mapping[str, frozenset[str]]]] = {
     "node": {},
-    "preflight": {**UNREGISTERED, "agent.installed": frozenset({"not-installed"})},
+    "preflight": {
+        **UNREGISTERED,
+        "agent.installed": frozenset({"not-installed"}),
+        "agent.service": frozenset({"not-running", *NO_WORKER, *NO_IDENTITY}),
+    },
     "image": UNREGISTERED,
 }
 WORDS: Final = {"preflight": "before registration", "image": "in an image"}

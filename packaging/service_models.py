@@ -14,7 +14,7 @@ from typing import Any
 OPERATIONS = {
     "cloudwatch": ("PutMetricData",),
     "logs": ("CreateLogGroup", "CreateLogStream", "PutLogEvents"),
-    "ssm": ("PutComplianceItems",),
+    "ssm": ("GetParameter", "PutComplianceItems"),
     "sts": ("AssumeRole", "AssumeRoleWithWebIdentity"),  # of the credential chain
 }
 

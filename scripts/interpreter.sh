@@ -34,12 +34,13 @@ host=$python
 venv=${NODECHECK_VENV:-$top/.venv}/portable
 case $venv in /*) ;; *) venv=$PWD/$venv ;; esac
 lock=$top/requirements-build.lock
-made=$recipe_id-$(sha256sum <"$lock" | cut -c1-16)
+made=$recipe_id-$(sha256sum <"$lock" | cut -c1-16)-reported
 if [ "$(cat -- "$venv/complete" 2>/dev/null)" != "$made" ]; then
     say "setting up $venv"
     {
         "$interpreter/bin/python3.11" -I -m venv --without-pip --clear "$venv" >&2 &&
             "$host" -I -m pip --disable-pip-version-check --quiet --python "$venv/bin/python" install \
+                --report "$venv/installed.json" \
                 --require-hashes --only-binary :all: -r "$lock" >&2 &&
             printf '%s\n' "$made" >"$venv/complete"
     } || give_up "could not set up $venv, see above"

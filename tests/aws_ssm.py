@@ -1,4 +1,4 @@
-"""Systems Manager as the tests see it: PutComplianceItems, from its API reference."""
+"""Systems Manager as the tests see it: PutComplianceItems, GetParameter, from its API reference."""
 
 # ruff: noqa: ANN401 - parameters are whatever a client sent
 from __future__ import annotations
@@ -33,12 +33,22 @@ class Compliance:
 
 
 @dataclass
+class StoredParameter:
+    """One parameter of Parameter Store."""
+
+    value: str
+    version: int = 1
+    kind: str = "String"
+
+
+@dataclass
 class Ssm:
     """Systems Manager in one Region: its nodes, and what they said, by node and type."""
 
     region: str
     nodes: set[str]
     compliance: dict[tuple[str, str], Compliance] = field(default_factory=dict)
+    stored: dict[str, StoredParameter] = field(default_factory=dict)
 
     signing_name = prefix = "ssm"
     model = MODEL
@@ -56,6 +66,8 @@ class Ssm:
             refuse("SerializationException", "")
 
     def resource(self, values: Mapping[str, Any]) -> str:
+        if "Name" in values:
+            return f"arn:aws:ssm:{self.region}:{ACCOUNT}:parameter{values['Name']}"
         node = values.get("ResourceId", "")
         if node.startswith("mi-"):
             return f"arn:aws:ssm:{self.region}:{ACCOUNT}:managed-instance/{node}"
@@ -71,6 +83,8 @@ class Ssm:
         return None
 
     def answer(self, operation: str, values: dict[str, Any], now: datetime) -> dict[str, Any]:
+        if operation == "GetParameter":
+            return self._get_parameter(values, now)
         if operation != "PutComplianceItems":
             refuse("UnknownOperationException", "")
         node, kind = values["ResourceId"], values["ComplianceType"]
@@ -87,6 +101,22 @@ class Ssm:
             refuse("ValidationException", f"ExecutionTime {executed_at}")
         self._put(node, kind, values, executed_at)
         return {}
+
+    def _get_parameter(self, values: dict[str, Any], now: datetime) -> dict[str, Any]:
+        found = self.stored.get(values["Name"])
+        if found is None:
+            refuse("ParameterNotFound", "")
+        is_secret = found.kind == "SecureString" and not values.get("WithDecryption")
+        told = {
+            "Name": values["Name"],
+            "Type": found.kind,
+            "Value": "AQICAHciphertext" if is_secret else found.value,
+            "Version": found.version,
+            "LastModifiedDate": now.timestamp(),
+            "ARN": self.resource(values),
+            "DataType": "text",
+        }
+        return {"Parameter": told}
 
     def _put(self, node: str, kind: str, values: dict[str, Any], executed_at: datetime) -> None:
         known = self.compliance.get((node, kind))

@@ -1,52 +1,77 @@
-"""A Windows node made of values: services, registry and access lists beside what FakeHost has."""
+"""A Windows node made of values: services, registry, access lists and what WinVerifyTrust says."""
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from nodecheck.model.access import ADMINISTRATORS, SYSTEM, AccessFacts
+from nodecheck.model.access import AccessFacts
+from nodecheck.model.authenticode import TrustAnswer
 from nodecheck.model.errors import Absent, ProbeError
 from nodecheck.model.node import Platform
 from nodecheck.model.windows_service import ServicePhase, StartType, WindowsService
-from tests.fake_host import fake_host
+from tests.fake_host import FakeFiles, FakeProcesses, fake_host
+from tests.pe_maker import Bytes, Identity, amazon
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from nodecheck.host.door import Host
     from nodecheck.host.windows_door import Bits
 
-WINDOWS = Platform("windows", "Windows Server 2022 Datacenter 10.0.20348", "AMD64")
-AGENT = r'"C:\Program Files\Amazon\SSM\amazon-ssm-agent.exe"'
+FOLDER = "C:/Program Files/Amazon/SSM"
+CORE = f"{FOLDER}/amazon-ssm-agent.exe"
+COMMAND = '"C:\\Program Files\\Amazon\\SSM\\amazon-ssm-agent.exe"'
+SAFE = AccessFacts("S-1-5-18", (), ("S-1-5-18", "S-1-5-32-544"), ("S-1-5-18",), inherited=True)
 
-Value = str | int | bytes | tuple[str, ...] | ProbeError
+
+def good(signer: Identity | None = None) -> TrustAnswer:
+    """Return the answer of a Windows that trusts this signer."""
+    return TrustAnswer(0, signer_sha256=(signer or amazon()).sha256, chain_errors=0)
 
 
-def service(name: str = "AmazonSSMAgent", **changes: object) -> WindowsService:
-    """Return a service that runs as SYSTEM, with changes."""
+def service(command: str = COMMAND, pid: int = 700, **changes: object) -> WindowsService:
     values: dict[str, object] = {
-        "name": name,
+        "name": "AmazonSSMAgent",
         "phase": ServicePhase.RUNNING,
         "start": StartType.AUTOMATIC,
-        "command": AGENT,
+        "command": command,
         "account": "LocalSystem",
-        "pid": 1234,
+        "pid": pid,
         "exit_code": 0,
     }
     return WindowsService(**(values | changes))  # type: ignore[arg-type]
 
 
-def access_of(*strangers: str, owner: str = SYSTEM, replace_too: bool = True) -> AccessFacts:
-    """Return the access of SYSTEM and Administrators, and of strangers, who may write."""
-    own = {SYSTEM, ADMINISTRATORS}
-    writers = tuple(sorted(own | set(strangers)))
-    return AccessFacts(
-        owner, writers, writers, writers if replace_too else tuple(sorted(own)), inherited=False
-    )
+@dataclass(frozen=True)
+class FakeProgram(Bytes):
+    """An open file, and what Windows says of it."""
+
+    answer: TrustAnswer | ProbeError = field(default_factory=good)
+
+    def ask(self) -> TrustAnswer:
+        if isinstance(self.answer, ProbeError):
+            raise self.answer
+        return self.answer
+
+
+@dataclass
+class FakePrograms:
+    """The files of a node; each answer that is not in the table is good."""
+
+    files: FakeFiles
+    answers: dict[str, TrustAnswer | ProbeError] = field(default_factory=dict)
+
+    @contextmanager
+    def open(self, path: str) -> Iterator[FakeProgram]:
+        data = self.files.read(path, 1 << 30)
+        yield FakeProgram(data, self.answers.get(path, good()))
 
 
 @dataclass
 class FakeServices:
-    """Services by name; an error in the table is raised."""
+    """Services by name; an exception is raised."""
 
     services: dict[str, WindowsService | ProbeError] = field(default_factory=dict)
 
@@ -57,97 +82,75 @@ class FakeServices:
         return found
 
     def names_by_pid(self) -> dict[int, str]:
-        found = [item for item in self.services.values() if isinstance(item, WindowsService)]
+        found = (item for item in self.services.values() if isinstance(item, WindowsService))
         return {item.pid: item.name for item in found if item.pid}
 
 
 @dataclass
 class FakeRegistry:
-    r"""Values by ``HKLM\KEY\NAME``, those of the 32-bit view in a table of their own."""
+    """Texts by key, name and view; an exception is raised."""
 
-    values: dict[str, Value] = field(default_factory=dict)
-    values_32: dict[str, Value] = field(default_factory=dict)
+    values: dict[tuple[str, str, int], str | ProbeError] = field(default_factory=dict)
 
     def text(self, key: str, name: str, bits: Bits = 64) -> str:
-        found = self._value(key, name, bits)
-        if not isinstance(found, str):
-            raise _wrong(key, name)
-        return found
-
-    def texts(self, key: str, name: str, bits: Bits = 64) -> tuple[str, ...]:
-        found = self._value(key, name, bits)
-        if not isinstance(found, tuple):
-            raise _wrong(key, name)
-        return found
-
-    def number(self, key: str, name: str, bits: Bits = 64) -> int:
-        found = self._value(key, name, bits)
-        if not isinstance(found, int):
-            raise _wrong(key, name)
-        return found
-
-    def data(self, key: str, name: str, bits: Bits = 64) -> bytes:
-        found = self._value(key, name, bits)
-        if not isinstance(found, bytes):
-            raise _wrong(key, name)
-        return found
-
-    def subkeys(self, key: str, limit: int, bits: Bits = 64) -> tuple[str, ...]:
-        start = f"{key}\\".lower()
-        names = {
-            path[len(start) :].split("\\")[0]
-            for path in self._table(bits)
-            if path.lower().startswith(start) and "\\" in path[len(start) :]
-        }
-        if not any(path.lower().startswith(start) for path in self._table(bits)):
-            msg = f"{key} ({bits} bit): not there"
-            raise Absent(msg)
-        if len(names) > limit:
-            msg = f"{key}: more than {limit} keys"
-            raise ProbeError(msg, "too-large")
-        return tuple(sorted(names))
-
-    def _table(self, bits: Bits) -> dict[str, Value]:
-        return self.values if bits == 64 else self.values_32
-
-    def _value(self, key: str, name: str, bits: Bits) -> Value:
-        path = f"{key}\\{name}".lower()
-        table = {known.lower(): value for known, value in self._table(bits).items()}
-        found = table.get(path, Absent(f"{key}\\{name} ({bits} bit): not there"))
+        found = self.values.get((key, name, bits), Absent(f"{key}\\{name}: not there"))
         if isinstance(found, ProbeError):
             raise found
         return found
 
+    def texts(self, key: str, name: str, bits: Bits = 64) -> tuple[str, ...]:
+        return (self.text(key, name, bits),)
 
-def _wrong(key: str, name: str) -> ProbeError:
-    return ProbeError(f"{key}\\{name}: is of another type", "wrong-type")
+    def number(self, key: str, name: str, bits: Bits = 64) -> int:
+        return int(self.text(key, name, bits))
+
+    def data(self, key: str, name: str, bits: Bits = 64) -> bytes:
+        return self.text(key, name, bits).encode()
+
+    def subkeys(self, key: str, limit: int, bits: Bits = 64) -> tuple[str, ...]:
+        start = key + "\\"
+        found = {
+            name.removeprefix(start).partition("\\")[0]
+            for name, _, view in self.values
+            if view == bits and name.startswith(start)
+        }
+        if not found:
+            msg = f"{key}: not there"
+            raise Absent(msg)
+        return tuple(sorted(found))
 
 
 @dataclass
 class FakeAccess:
-    """Access by path; an error in the table is raised."""
+    """Access lists by path; the others are safe."""
 
-    facts: dict[str, AccessFacts | ProbeError] = field(default_factory=dict)
+    lists: dict[str, AccessFacts | ProbeError] = field(default_factory=dict)
 
     def of(self, path: str) -> AccessFacts:
-        found = self.facts.get(path, Absent(f"{path}: not there"))
+        found = self.lists.get(path, SAFE)
         if isinstance(found, ProbeError):
             raise found
         return found
 
 
-def windows_host(
-    host: Host | None = None,
-    services: FakeServices | None = None,
-    registry: FakeRegistry | None = None,
-    access: FakeAccess | None = None,
-) -> Host:
-    """Return a Windows node on which nothing is there but what was given."""
-    return replace(
-        host or fake_host(),
-        platform=WINDOWS,
-        services=services or FakeServices(),
-        registry=registry or FakeRegistry(),
-        access=access or FakeAccess(),
-        settings_file="C:/ProgramData/nodecheck/config.toml",
-    )
+@dataclass
+class WindowsNode:
+    """The parts of a node, for a test to change before it looks."""
+
+    files: FakeFiles = field(default_factory=FakeFiles)
+    answers: dict[str, TrustAnswer | ProbeError] = field(default_factory=dict)
+    services: FakeServices = field(default_factory=FakeServices)
+    registry: FakeRegistry = field(default_factory=FakeRegistry)
+    access: FakeAccess = field(default_factory=FakeAccess)
+    processes: FakeProcesses = field(default_factory=FakeProcesses)
+
+    @property
+    def host(self) -> Host:
+        return replace(
+            fake_host(self.files, processes=self.processes),
+            platform=Platform("windows", "Windows Server 2022", "x86_64"),
+            services=self.services,
+            registry=self.registry,
+            access=self.access,
+            programs=FakePrograms(self.files, self.answers),
+        )

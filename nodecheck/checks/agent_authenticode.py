@@ -20,10 +20,9 @@ from nodecheck.model.authenticode import (
     CODE_SIGNING,
     LIFETIME_SIGNING,
     STRONG_DIGESTS,
-    Code,
-    effective_code,
 )
 from nodecheck.model.remedy import install_fix
+from nodecheck.model.trust_codes import Code, effective_code
 from nodecheck.model.verdict import Evidence, Finding, Fix, SkipReason, Status, Verdict
 
 if TYPE_CHECKING:
@@ -52,7 +51,7 @@ WHAT IS JUDGED ON WINDOWS
   and the plug-ins, are not judged.
 
 LIMITS ON WINDOWS
-  unknown  not-observed, no-permission: an executable could not be read
+  unknown  not-observed: an executable could not be read
            unsupported-signature: of a kind that nodecheck cannot read
            untrusted-root: the chain ends in a root that this node does not have; Windows fetches
            roots only when it is asked by a program that may use the network
@@ -78,8 +77,8 @@ LIMITS ON WINDOWS
            dated-in-future: countersigned later than now
            revoked, distrusted, refused-by-policy, bad-timestamp: says Windows
   Where Windows has no revocation list at hand the signature is judged without, and the evidence
-  says so (revocation). A certificate for lifetime signing is not prolonged by its timestamp. Under
-  Wine WinVerifyTrust judges no trust at all; the chain behind its answer does.
+  says so (revocation_not_checked). A certificate for lifetime signing is not prolonged by its
+  timestamp. Under Wine WinVerifyTrust judges no trust at all; the chain behind its answer does.
 
 HOW TO MEND ON WINDOWS
   Get-AuthenticodeSignature FILE shows what Windows thinks, and fetches a missing root. Anything
@@ -119,10 +118,11 @@ def judge_program(fact: ProgramFact, policy: PublisherPolicy, timing: Timing) ->
     """Return what is wrong with one executable, None where it is proven."""
     if fact.unobserved:
         return problem(Status.UNKNOWN, "not-observed", fact.unobserved, fact.path)
-    if fact.refusal in _UNKNOWN_REFUSALS:
-        return problem(Status.UNKNOWN, fact.refusal, fact.detail, fact.path)
     if fact.refusal:
-        return _crit(fact, fact.refusal, fact.detail)
+        is_unknown = fact.refusal in _UNKNOWN_REFUSALS
+        status = Status.UNKNOWN if is_unknown else Status.CRIT
+        fix = None if is_unknown else install_fix(Channel.WINDOWS)
+        return Problem(status, Finding(fact.refusal, fact.detail, fact.path), fix)
     if fact.signature is None:
         return problem(Status.UNKNOWN, "not-verified", f"{fact.path}: was not read", fact.path)
     reason, said = _judge_signer(fact.signature, policy)

@@ -52,6 +52,9 @@ WHAT IS JUDGED
   line that only an answer of AWS brings. A heartbeat is written before it is sent: it is evidence
   (last_heartbeat_sent_s), and no proof. Errors are grouped by their form, known ones named; of
   other lines nothing is quoted, because documents and their parameters stand in the log too.
+  Windows does not tell whether what was sent is acknowledged; it ends such a connection within half
+  a minute. It stamps the start of a process by the wall clock, so that a clock that was set after
+  the core started is seen only by the log.
   Log times are local, without a zone, and not in order. The zone follows from the newest stamps and
   the time at which the file was changed. Ages are told by the clock that wrote the stamps, and
   count as proof only where the core's start in the log is where the kernel says it was (60 s):
@@ -65,12 +68,13 @@ LIMITS
   warn     credentials-refused: they are not renewed, but still valid, and a connection stands;
            no-connection: AWS answered within 11 minutes, but there is no connection now;
            silent: connections to other places, but no answer of AWS for two hours
-  unknown  unproven: neither; the message says what is missing; starting: the agent runs for less
-           than 11 minutes; contradicted: a connection stands although the log says that it
-           hibernates; log-missing: there is no log; log-not-read: it cannot be read;
-           not-understood: no line of it, or its times do not fit; not-observed: which agent is
-           installed, or its processes, could not be seen; update-in-progress: judged bad while
-           the package manager or the agent's updater was at work
+  unknown  unproven: neither, or the only worker is of an earlier start; the message says what is
+           missing; starting: the agent runs for less than 11 minutes; contradicted: a connection
+           stands although the log says that it hibernates; log-missing: there is no log;
+           log-not-read: it cannot be read; not-understood: no line of it, or its times do not fit;
+           not-observed: which agent is installed, or its processes, could not be seen;
+           update-in-progress: judged bad while the package manager or the agent's updater was at
+           work
   crit     hibernating: AWS did not accept the first request, and the agent waits 5 to 60 minutes
            before each next try; hibernating-while-reachable: it failed on the way to AWS, and the
            endpoints answer by now, so that a restart ends the wait; credentials-refused: it asks
@@ -97,7 +101,7 @@ SOURCES
   https://github.com/aws/amazon-ssm-agent: agent/hibernation/hibernation.go,
   agent/health/healthcheck.go, core/app/credentialrefresher; issues 616 (the clock), 479 and 491
   (hours of waiting), 165 and 202 (only a restart helps), 544 (credentials)
-  proc_pid_fd(5), proc_pid_net(5)
+  proc_pid_fd(5), proc_pid_net(5); GetExtendedTcpTable, TcpMaxDataRetransmissions of Microsoft
 """
 
 
@@ -153,11 +157,12 @@ def _conclude(
         return hibernating(facts, story.hibernation, proof, reachable=reachable)
     if story.refusal and _is_of_this_run(story.refusal.last, facts):
         return refused(facts, story.refusal, proof, now)
-    if proof:
+    orphan = _orphan(running, facts)
+    if proof and not orphan:
         return doubt(facts, proof) or (Status.OK, (), _prove(facts, proof))
     if not has_worker and not running.unread:
         return _without_worker(facts)
-    return by_log(facts)
+    return orphan or by_log(facts)
 
 
 def _without_core(running: RunningFacts) -> Conclusion:
@@ -195,6 +200,15 @@ def _prove(facts: ChannelFacts, proof: Connection) -> str:
     names = {item.service: item.name for item in facts.ways}
     where = names.get(proof.service, "the address of its websocket")
     return f"{proof.name} (process {proof.pid}) is connected to {where} ({proof.ip}){last}"
+
+
+def _orphan(running: RunningFacts, facts: ChannelFacts) -> Conclusion | None:
+    """Return that the only worker is of an earlier start: what it receives may reach nobody."""
+    workers = [item.pid for item in running.processes if item.name == WORKER]
+    if not workers or not facts.left_over.issuperset(workers):
+        return None
+    text = f"{WORKER} (process {workers[0]}) is left over from an earlier start of the agent:"
+    return bad(Status.UNKNOWN, "unproven", f"{text} its connections prove nothing for this one")
 
 
 def _without_worker(facts: ChannelFacts) -> Conclusion:

@@ -57,7 +57,7 @@ LIMITS
            unproven-digests: no key that is believed has signed the package
            no-files: the signed package names no file
            no-package, timeout: see "nodecheck explain agent.signature"
-           channel-not-verified: the files on Windows are not compared
+           channel-not-verified: this version does not verify an agent that came in this way
            update-in-progress: the files are being replaced
   crit     digest: a file is not the signed bytes (of a deb also the unit file)
            missing, kind, link-target: a signed file is gone, or something else is in its place

@@ -27,7 +27,9 @@ EXPLANATION: Final = """\
 WHAT IS JUDGED
   Every way in which an agent comes onto a node is looked at: the rpm database, the dpkg database,
   the mounted snaps, and executables named amazon-ssm-agent in /usr/bin, /usr/sbin, /usr/local and
-  /opt/aws/ssm. Nothing is executed.
+  /opt/aws/ssm. Nothing is executed. On Windows: the service AmazonSSMAgent with the version in its
+  registry key, amazon-ssm-agent.exe in Program Files\\Amazon\\SSM, and as a hint the uninstall keys
+  of both registry views, which an update by script leaves as they were.
 
 LIMITS
   ok       exactly one installation, and every place could be looked at
@@ -36,7 +38,8 @@ LIMITS
   unknown  not-observed: a place could not be looked at, so neither absence nor "exactly one" is
            proven
   crit     not-installed; half-installed: the package manager began and did not finish, or a snap is
-           disabled
+           disabled; on Windows the service is there without the executable, or the other way
+           round, while no update is under way
   Whether the installed files are genuine is the question of agent.signature and agent.files. A
   package that is held back (apt-mark hold) is installed. A package that was removed with its
   configuration left behind is not.
@@ -163,6 +166,8 @@ def _unobserved(facts: InstallSurvey) -> Finding:
 def _fix_damage(facts: InstallSurvey) -> tuple[Fix, ...]:
     commands = {Channel.DEB: "dpkg --configure -a", Channel.SNAP: "snap enable amazon-ssm-agent"}
     damage = facts.damaged[0]
+    if damage.channel is Channel.WINDOWS:
+        return (install_fix(damage.channel),)
     return (Fix(commands[damage.channel], disruptive=True), install_fix(damage.channel))
 
 

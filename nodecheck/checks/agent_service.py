@@ -10,12 +10,14 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from nodecheck.checks.agent_windows_service import healthy_windows, judge_windows
 from nodecheck.checks.proof import Problem, conclude, problem
 from nodecheck.checks.service_evidence import evidence, healthy
-from nodecheck.checks.service_fix import start_fix, stop_other_fix, unmask_fix
+from nodecheck.checks.service_fix import SHELL, start_fix, stop_other_fix, unmask_fix
 from nodecheck.checks.service_processes import current_cores, judge_processes
 from nodecheck.checks.service_unit import ROOT, judge_unit
 from nodecheck.model.agent import Channel
+from nodecheck.model.authenticode import SERVICE
 from nodecheck.model.install import CORE, oldest
 from nodecheck.model.remedy import install_fix
 from nodecheck.model.service import UNITS, Failure, Manager
@@ -38,6 +40,9 @@ WHAT IS JUDGED
   The processes must bear it out: the core runs as root, and the ssm-agent-worker that it starts,
   without which no command is received, is its child. Memory, processor time and open files of each
   process are held against limits far above what a healthy agent uses.
+  On Windows the service control manager is asked (AmazonSSMAgent, LocalSystem), in numbers; it does
+  not count restarts, and stamps the start of a process by the wall clock: where that gives an age
+  below zero, or above the time since boot, there is none.
   Without systemd, upstart is asked (initctl status), or the links of a SysV script are read. In a
   container that has no service manager the processes alone tell.
 
@@ -71,6 +76,7 @@ HOW TO MEND
   systemd  systemctl enable --now amazon-ssm-agent; when masked, systemctl unmask UNIT before;
            after a failure systemctl reset-failed UNIT && systemctl start UNIT
   snap     snap start --enable amazon-ssm-agent
+  Windows  Set-Service AmazonSSMAgent -StartupType Automatic; Start-Service AmazonSSMAgent
   upstart  initctl start amazon-ssm-agent
   SysV     /etc/init.d/amazon-ssm-agent start
   worker   systemctl restart amazon-ssm-agent; a left-over one: kill PID, then the core starts one
@@ -78,6 +84,7 @@ HOW TO MEND
 
 SOURCES
   systemctl(1), show; org.freedesktop.systemd1(5); systemd.service(5), RestartPreventExitStatus;
+  winsvc.h and the system error codes of learn.microsoft.com
   sd_booted(3); initctl(8); proc(5); https://github.com/aws/amazon-ssm-agent/issues/569, /637, /204
 """
 
@@ -93,15 +100,24 @@ def judge(install: InstallFacts, facts: ServiceFacts, now: datetime | None) -> V
         return Verdict.skip(ID, SkipReason.NOT_APPLICABLE, "no SSM Agent is installed")
     unit = choose_unit(install, facts)
     cores = current_cores(facts, unit)
-    by_manager = _judge_systemd if facts.manager is Manager.SYSTEMD else _judge_job
     problems = (
-        *by_manager(facts, unit, cores),
+        *_judge_manager(facts, unit, cores),
         *_judge_user(facts, unit, cores),
         *judge_processes(facts, unit, oldest(install.installations).version),
     )
     problems = tuple(_with_package(item, install) for item in problems)
-    message = healthy(facts, unit)
+    is_windows = facts.manager is Manager.WINDOWS
+    message = healthy_windows(facts) if is_windows else healthy(facts, unit)
     return conclude(ID, message, problems, evidence(facts, unit, now), LIMIT)
+
+
+def _judge_manager(
+    facts: ServiceFacts, unit: str, cores: tuple[ProcessUse, ...]
+) -> tuple[Problem, ...]:
+    if facts.manager is Manager.WINDOWS:
+        return judge_windows(facts, cores)
+    by_manager = _judge_systemd if facts.manager is Manager.SYSTEMD else _judge_job
+    return by_manager(facts, unit, cores)
 
 
 def _with_package(item: Problem, install: InstallFacts) -> Problem:
@@ -114,6 +130,8 @@ def _with_package(item: Problem, install: InstallFacts) -> Problem:
 
 def choose_unit(install: InstallFacts, facts: ServiceFacts) -> str:
     """Return the unit of the installed channel; of several, the one that runs."""
+    if facts.manager is Manager.WINDOWS:
+        return SERVICE
     wanted = [UNITS[item.channel is Channel.SNAP] for item in install.installations]
     running = (name for name in wanted if (unit := facts.unit(name)) and unit.runs)
     return next(running, wanted[0])
@@ -208,5 +226,8 @@ def _judge_user(
     who = said or ", ".join(str(user) for user in sorted(users) if user)
     if not who:
         return ()
-    text = f"{name} {'runs' if users else 'is to run'} as user {who}, allowed is root"
-    return (Problem(Status.CRIT, Finding("not-root", text), Fix(f"systemctl cat {name}")),)
+    is_windows = facts.manager is Manager.WINDOWS
+    root = "SYSTEM" if is_windows else "root"
+    text = f"{name} {'runs' if users else 'is to run'} as user {who}, allowed is {root}"
+    fix = Fix(f"sc.exe qc {name}", SHELL) if is_windows else Fix(f"systemctl cat {name}")
+    return (Problem(Status.CRIT, Finding("not-root", text), fix),)

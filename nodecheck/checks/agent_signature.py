@@ -88,7 +88,7 @@ HOW TO MEND
   by hand  fetch amazon-ssm-agent-binaries.tar.gz and .sig of its version, name their folder by
            trust.package_dir
   snap     snap info amazon-ssm-agent; snapd checks the assertions of what it installs
-  Windows  Get-AuthenticodeSignature on amazon-ssm-agent.exe
+  Windows  see below
 
 SOURCES
   https://docs.aws.amazon.com/systems-manager/latest/userguide/verify-agent-signature.html

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from nodecheck.checks import windows_fix
+from nodecheck.model.agent_place import is_windows
 from nodecheck.model.moment import instant
 from nodecheck.model.storage import Role
 from nodecheck.model.verdict import Evidence, Finding, Fix, SkipReason, Status, Verdict
@@ -24,6 +26,7 @@ EXPLANATION: Final = """\
 WHAT IS JUDGED
   The file systems that hold the agent's data (/var/lib/amazon/ssm) and its logs
   (/var/log/amazon/ssm): bytes and inodes that root may still take, and whether they are read-only.
+  On Windows: %ProgramData%\\Amazon\\SSM and Logs in it; a volume there has no inodes to run out of.
   Where a folder is not there yet, the next one above it. Then what the agent keeps of commands,
   sessions and runs of associations (a folder each below document/orchestration), counted up to
   20,000 or for one second, and the size of its logs. Quotas and thin pools are not seen.
@@ -114,6 +117,8 @@ def _judge_room(rooms: tuple[Room, ...]) -> list[Problem]:
     at = rooms[0].at
     if system.read_only:
         text = f"the file system of {where} is read-only: the agent cannot write"
+        if is_windows(at):
+            return [(Status.CRIT, Finding("read-only", text, at), windows_fix.writable(at))]
         look = Fix("dmesg | grep -iE 'remount|I/O error|EXT4-fs error|XFS'")
         mount = Fix(f'mount -o remount,rw "$(findmnt -no TARGET -T {at})"', disruptive=True)
         return [(Status.CRIT, Finding("read-only", text, at), (look, mount))]
@@ -131,7 +136,8 @@ def _judge_bytes(system: FileSystem, rooms: tuple[Room, ...], where: str) -> lis
     at = rooms[0].at
     finding = Finding("full" if is_full else "nearly-full", text, at)
     what = Fix(f'du -xh "$(findmnt -no TARGET -T {at})" 2>/dev/null | sort -rh | head -n 20')
-    return [(Status.CRIT if is_full else Status.WARN, finding, (what, _CLEAN))]
+    fixes = (windows_fix.largest(at), windows_fix.CLEAN) if is_windows(at) else (what, _CLEAN)
+    return [(Status.CRIT if is_full else Status.WARN, finding, fixes)]
 
 
 def _judge_inodes(system: FileSystem, where: str, at: str) -> list[Problem]:
@@ -154,7 +160,9 @@ def _judge_entries(storage: StorageFacts) -> list[Problem]:
         return []
     if entries.count > ENTRIES_LIMIT:
         text = f"{entries.words} commands, sessions and runs are kept, limit {ENTRIES_LIMIT:,}"
-        return [(Status.WARN, Finding("entries-piling-up", text), (_CLEAN,))]
+        is_here = is_windows(storage.rooms[0].folder)
+        clean = windows_fix.CLEAN if is_here else _CLEAN
+        return [(Status.WARN, Finding("entries-piling-up", text), (clean,))]
     if entries.complete:
         return []
     text = f"{entries.words} entries were counted in the time for it, limit {ENTRIES_LIMIT:,}"
@@ -166,6 +174,9 @@ def _judge_logs(storage: StorageFacts) -> list[Problem]:
         return []
     text = f"the agent's logs take {_size(storage.log_bytes)}, limit {_size(LOGS_BYTES)}"
     text += f"; the largest is {storage.largest_log}"
+    if is_windows(storage.largest_log):
+        logs = Finding("logs-large", text, storage.largest_log)
+        return [(Status.WARN, logs, (windows_fix.LOGS,))]
     what = Fix("ls -laS /var/log/amazon/ssm; grep -n minlevel /etc/amazon/ssm/seelog.xml")
     return [(Status.WARN, Finding("logs-large", text, storage.largest_log), (what,))]
 

@@ -13,6 +13,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from nodecheck.checks import windows_fix
+from nodecheck.model.agent import Channel
 from nodecheck.model.install import oldest
 from nodecheck.model.moment import unix_ns
 from nodecheck.model.remedy import send_update_fix, update_fix
@@ -35,6 +37,7 @@ WHAT IS JUDGED
   What the agent's own updater (AWS-UpdateSSMAgent, automatic updates) recorded: the last
   agent_update_result in the audit files (/var/log/amazon/ssm/audits, 7 days by default), the last
   try in AmazonSSMAgent-update.txt, update.lock and updatecontext.json in the agent's data folder.
+  On Windows they lie in %ProgramData%\\Amazon\\SSM, and in Logs there.
   Updates by rpm, dpkg or snap leave no record here. Times are the node's local time as recorded. A
   failure is history, and ok, once another version is installed that is at least the one wanted.
 
@@ -190,6 +193,9 @@ def _evidence(
 def _fixes(reasons: set[str], installed: Installation, node: NodeFacts | None) -> tuple[Fix, ...]:
     fixes: list[Fix] = []
     if reasons & {*_REASONS.values(), "half-done"}:
-        unlock = (_UNLOCK,) if "half-done" in reasons else ()
-        fixes += [_READ, *unlock, *(send_update_fix(node) or (update_fix(installed),))]
+        read, free = _READ, _UNLOCK
+        if installed.channel is Channel.WINDOWS:
+            read, free = windows_fix.UPDATE_LOG, windows_fix.UNLOCK
+        unlock = (free,) if "half-done" in reasons else ()
+        fixes += [read, *unlock, *(send_update_fix(node) or (update_fix(installed),))]
     return tuple(fixes)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from nodecheck.model.authenticode import Code
+from nodecheck.model.trust_codes import Code
 from nodecheck.model.verdict import Status
 
 Meaning = tuple[Status, str, str]

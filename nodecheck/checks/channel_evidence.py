@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from nodecheck.checks.channel_causes import recognise
 from nodecheck.checks.clock_words import human
+from nodecheck.model.agent_place import is_windows
 from nodecheck.model.redaction import redact
 from nodecheck.model.verdict import Evidence
 
@@ -89,7 +90,7 @@ def evidence(facts: ChannelFacts) -> tuple[Evidence, ...]:
         *ages,
         Evidence("errors", tuple(_digest(item) for item in _worth(facts)), "agent's logs"),
         Evidence("connections", tuple(_spell(item) for item in facts.connections[:LISTED])),
-        Evidence("connections_not_seen", facts.unseen, "/proc/PID/fd, /proc/PID/net"),
+        Evidence("connections_not_seen", facts.unseen, _connection_source(facts)),
         Evidence("ways", tuple(_place(facts)), "DNS"),
         Evidence("clock_set_since_start_s", _rounded(facts.stepped_s), "start in log and kernel"),
         Evidence("credentials_source", credentials.source, "identity_config.json"),
@@ -143,3 +144,9 @@ def _iso(seconds: float | None) -> str:
     if seconds is None:
         return ""
     return datetime.fromtimestamp(seconds, UTC).isoformat().replace("+00:00", "Z")
+
+
+def _connection_source(facts: ChannelFacts) -> str:
+    """Return where this system tells of connections."""
+    on_windows = any(is_windows(log.path) for log in facts.logs)
+    return "GetExtendedTcpTable" if on_windows else "/proc/PID/fd, /proc/PID/net"

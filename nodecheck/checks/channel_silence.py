@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 from nodecheck.checks.channel_causes import recognise
 from nodecheck.checks.channel_state import FRESH_S, HELD_S, bad, cause
 from nodecheck.checks.clock_words import human
+from nodecheck.model.channel import INDIRECT
 from nodecheck.model.sockets import normal
 from nodecheck.model.verdict import Finding, Status
 
@@ -31,7 +32,8 @@ def by_log(facts: ChannelFacts) -> Conclusion:
         return _unconnected(facts, age_s)
     if age_s is None:
         what = "the last answer of AWS is dated after now" if answer else "no answer of AWS in it"
-        return bad(Status.UNKNOWN, "unproven", f"{main.path}: {what}; {_no_proof(facts)}")
+        text = f"{main.path}: {what}; {_no_proof(facts)}"
+        return Status.UNKNOWN, (Finding("unproven", text), *last_error(facts)), ""
     if age_s <= FRESH_S:
         return _fresh(facts, age_s)
     text = f"the last answer of AWS in the log is {human(age_s)} old; {_no_proof(facts)}"
@@ -140,6 +142,8 @@ def _no_proof(facts: ChannelFacts) -> str:
     if not live:
         return "the agent has no connection"
     places = ", ".join(sorted({f"{item.ip} port {item.port}" for item in live})[:2])
+    if any(item.service in INDIRECT for item in live):
+        return f"its connections ({places}) may carry other requests"
     problems = [item.problem for item in facts.ways if item.problem]
     whose = f" ({problems[0]})" if problems else ""
     return f"its connections ({places}) are not to a known endpoint for messages{whose}"

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
+from nodecheck.checks import w32time_fix
 from nodecheck.model.clock import Discipline
 from nodecheck.model.verdict import Fix
 
@@ -39,21 +40,23 @@ UNITS: Final = {"chrony", "chronyd", "systemd-timesyncd", "ntpsec", "ntp", "ntpd
 PLAIN_PATH: Final = re.compile(r"/[\w./-]+")
 
 
-def clock_fixes(facts: DisciplineFacts) -> tuple[Fix, ...]:
-    """Return what sets a clock right that is wrong now, and then wakes the agent."""
+def clock_fixes(facts: DisciplineFacts, offset_s: float = 0.0) -> tuple[Fix, ...]:
+    """Return what sets a clock right that is off by ``offset_s``, and then wakes the agent."""
+    if facts.w32time is not None:
+        return (*w32time_fix.set_right(facts, offset_s), w32time_fix.RESTART_AGENT)
     return (*_set_right(facts), restart_agent(facts))
 
 
 def restart_agent(facts: DisciplineFacts) -> Fix:
     """Return the command that starts the agent anew, by the unit that it has on this node."""
+    if facts.w32time is not None:
+        return w32time_fix.RESTART_AGENT
     unit = facts.setup.agent_unit.removesuffix(".service") or AGENT_UNIT
     return Fix(f"systemctl restart {unit}", disruptive=True)
 
 
 def _set_right(facts: DisciplineFacts) -> tuple[Fix, ...]:
     main = facts.main
-    if main is Discipline.W32TIME:
-        return (Fix("w32tm /resync /force", "powershell"),)
     if not facts.steering and facts.word is None:
         return start_fixes(facts)
     if main is Discipline.CHRONY:
@@ -76,6 +79,8 @@ def unit_of(facts: DisciplineFacts, discipline: Discipline) -> str:
 
 def start_fixes(facts: DisciplineFacts) -> tuple[Fix, ...]:
     """Return what makes a daemon run on a node on which none steers the clock."""
+    if facts.w32time is not None:
+        return w32time_fix.start(facts)
     best = _best_installed(facts)
     if best is None:
         return (Fix(INSTALLS.get(facts.setup.package_tool, INSTALLS["dnf"])),)
@@ -92,6 +97,8 @@ def _best_installed(facts: DisciplineFacts) -> InstalledDaemon | None:
 
 def source_fixes(facts: DisciplineFacts) -> tuple[Fix, ...]:
     """Return what gives the daemon the source that AWS advises for this node."""
+    if facts.w32time is not None:
+        return w32time_fix.source(facts)
     name = unit_of(facts, facts.main)
     source = facts.advised_source
     if facts.main is Discipline.TIMESYNCD:
@@ -115,12 +122,16 @@ def _configuration(facts: DisciplineFacts) -> str:
 
 def look_fix(facts: DisciplineFacts) -> Fix:
     """Return the command that shows what the daemon makes of its sources."""
+    if facts.w32time is not None:
+        return w32time_fix.LOOK
     commands = {Discipline.CHRONY: "chronyc -n sources -v", Discipline.NTPD: "ntpq -pn"}
     return Fix(commands.get(facts.main, "timedatectl timesync-status"))
 
 
 def rival_fixes(facts: DisciplineFacts) -> tuple[Fix, ...]:
     """Return what stops every daemon but the one that is synchronised."""
+    if facts.w32time is not None:
+        return w32time_fix.rivals(facts)
     kept = facts.main
     others = {item.discipline for item in facts.steering if item.discipline is not kept}
     names = sorted(unit_of(facts, discipline) for discipline in others)

@@ -69,7 +69,7 @@ HOW TO MEND
   chrony       chronyc makestep
   timesyncd    timedatectl set-ntp true && systemctl restart systemd-timesyncd
   ntpd         systemctl restart ntp       (it starts with -g and steps once)
-  Windows      w32tm /resync /force        (a stand-alone W32Time never mends more than 15 hours)
+  Windows      w32tm /resync /rediscover   (a stand-alone W32Time never mends more than 15 hours)
   none         install chrony; on EC2: server 169.254.169.123 prefer iburst minpoll 4 maxpoll 4
   Then restart the SSM Agent: while it hibernates it may not notice for an hour.
 
@@ -91,7 +91,7 @@ FIXES = {
     ),
     Discipline.NTPD: (Fix("systemctl restart ntp"), RESTART),
     Discipline.W32TIME: (
-        Fix("w32tm /resync /force", "powershell"),
+        Fix("w32tm /resync /rediscover", "powershell"),
         Fix("Restart-Service AmazonSSMAgent", "powershell", disruptive=True),
     ),
     Discipline.NONE: (Fix("timedatectl set-ntp true"), RESTART),

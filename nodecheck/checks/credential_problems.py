@@ -6,12 +6,13 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from nodecheck.checks.clock_words import human
+from nodecheck.checks.identity_problems import close_fix
 from nodecheck.checks.proof import Problem, problem
 from nodecheck.model.credential_sight import DHMC_SOURCE
 from nodecheck.model.credentials import DEFAULT_PROFILE, ROOTS, SHARED
 from nodecheck.model.errors import ProbeError
 from nodecheck.model.identity import EC2, ON_PREM
-from nodecheck.model.verdict import Finding, Fix, Status
+from nodecheck.model.verdict import Finding, Status
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -101,8 +102,7 @@ def _file(item: CredentialsFile, sight: Sight) -> list[Problem]:
         status = Status.CRIT if file.is_open else Status.WARN
         who = "every user can read it" if file.is_open else "a closed folder still protects it"
         finding = Finding("credentials-exposed", f"{file.path} {file.laxity}: {who}", file.path)
-        fix = Fix(f"chown root:root '{file.path}' && chmod 600 '{file.path}'")
-        found.append(Problem(status, finding, fix))
+        found.append(Problem(status, finding, close_fix(file.path)))
     profile = DEFAULT_PROFILE
     if file.name == SHARED and sight.runtime:
         profile = sight.runtime.share_profile or DEFAULT_PROFILE

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from math import inf
 from typing import TYPE_CHECKING, Final
 
-from nodecheck.checks import clock_fix
+from nodecheck.checks import clock_fix, w32time_causes
+from nodecheck.checks.clock_stepping import will_not_step
 from nodecheck.checks.clock_words import human, side
+from nodecheck.model.clock import Discipline
 from nodecheck.model.discipline import NAMES
 from nodecheck.model.kernel_clock import KERNEL_GROWTH, MAX_KERNEL_ERROR_S
 from nodecheck.model.verdict import Finding
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
     Trouble = tuple[Finding, tuple[Fix, ...]]
 
-MILLION: Final = 1e6
 DATE_DOUBT_S: Final = 2.0
 """An HTTP ``Date`` alone may be stale by a second or more; below this it contradicts nobody."""
 
@@ -80,11 +80,12 @@ def troubles(
         yield from _silent_and_idle(facts)
     else:
         yield from _unsynchronised(facts, word)
-        yield from _will_not_step(facts, word, clock, policy)
+        yield from will_not_step(facts, word, clock, policy)
         text = contradiction(word, clock)
         if text:
             fixes = (clock_fix.look_fix(facts), *clock_fix.clock_fixes(facts))
             yield Finding("contradicted", text), fixes
+    yield from w32time_causes.seeded_wrong(facts, clock)
 
 
 def _rivals(facts: DisciplineFacts) -> Trouble:
@@ -99,6 +100,8 @@ def _nobody(facts: DisciplineFacts) -> Trouble:
         name = NAMES[facts.running[0].discipline]
         text = f"{name} runs, but may not or was told not to steer the clock{_elsewhere(facts)}"
         return Finding("not-steering", text), fixes
+    if facts.w32time is not None:
+        return w32time_causes.nobody(facts.w32time), fixes
     text = "no time daemon runs"
     if facts.installed:
         units = (
@@ -137,7 +140,9 @@ def silence(facts: DisciplineFacts) -> str:
 
 def _unsynchronised(facts: DisciplineFacts, word: DaemonWord) -> Iterator[Trouble]:
     name = NAMES[word.discipline]
-    if word.lists_sources and not word.sources:
+    if word.discipline is Discipline.W32TIME:
+        yield from w32time_causes.unsynchronised(facts, word, _last_update(facts, word))
+    elif word.lists_sources and not word.sources:
         text = f"{name} has no source of time"
         yield Finding("no-source-configured", text), clock_fix.source_fixes(facts)
     elif word.is_cut_off or (not word.lists_sources and not word.synchronised) or facts.is_stale:
@@ -163,31 +168,3 @@ def _last_update(facts: DisciplineFacts, word: DaemonWord) -> str:
 def age_of(facts: DisciplineFacts, word: DaemonWord) -> float:
     """Return how long ago the daemon updated the clock; negative where the clock was stepped."""
     return (facts.wall_ns - word.updated_ns) / 1e9 + word.offset_s
-
-
-def _will_not_step(
-    facts: DisciplineFacts, word: DaemonWord, clock: ClockFacts | None, policy: ClockPolicy
-) -> Iterator[Trouble]:
-    rule = facts.rule(word.discipline)
-    estimate = clock.estimate if clock else None
-    if rule is None:
-        return
-    known_s = abs(word.offset_s) if word.synchronised else 0.0
-    measured_s = abs(estimate.offset_s) - estimate.bound_s if estimate else 0.0
-    error_s = max(known_s, measured_s)
-    offset_s = estimate.offset_s if estimate and measured_s >= known_s else word.offset_s
-    error = f"{human(error_s)} {side(offset_s)}"
-    name = NAMES[word.discipline]
-    if error_s <= policy.warn_s:
-        return
-    if error_s > rule.gives_up_s:
-        text = f"{name} gives up on a clock that is {error}, more than it corrects ({rule.source})"
-    elif rule.threshold_s == inf or (known_s > max(rule.threshold_s, policy.warn_s)):
-        least_s = error_s / rule.slew_ppm * MILLION
-        text = (
-            f"{name} will not step a clock that is {error} ({rule.source}); "
-            f"slewing takes {human(least_s)}"
-        )
-    else:
-        return
-    yield Finding("will-not-step", text), clock_fix.clock_fixes(facts)

@@ -11,6 +11,7 @@ from nodecheck.model.verdict import Evidence
 if TYPE_CHECKING:
     from nodecheck.model.clock import ClockFacts
     from nodecheck.model.discipline import DaemonWord, DisciplineFacts, RunningDaemon, Silence
+    from nodecheck.model.w32time import W32Facts
 
 DAEMONS_SHOWN: Final = 4
 
@@ -26,6 +27,7 @@ def evidence_of(facts: DisciplineFacts, clock: ClockFacts | None) -> tuple[Evide
         *(_word(facts, word) if word is not None else ()),
         *_kernel(facts),
         *_setup(facts),
+        *(_w32time(facts, facts.w32time, clock) if facts.w32time is not None else ()),
         *_independent(clock),
         Evidence("silent", tuple(item.message for item in _unheard(facts))),
         Evidence("not_seen", facts.notes),
@@ -78,10 +80,44 @@ def _setup(facts: DisciplineFacts) -> tuple[Evidence, ...]:
     installed = tuple(f"{item.unit} {item.state}" for item in setup.installed)
     waits = ", ".join(setup.agent_after) or "no unit of time"
     return (
-        Evidence("installed", installed, "unit files"),
+        Evidence("installed", installed, "services" if facts.w32time else "unit files"),
         Evidence("container", setup.container),
         Evidence("agent_starts_after", waits if setup.agent_unit else "", setup.agent_unit),
     )
+
+
+def _w32time(
+    facts: DisciplineFacts, found: W32Facts, clock: ClockFacts | None
+) -> tuple[Evidence, ...]:
+    settings, service, seeded = found.settings, found.service, found.secure_time
+    peers = tuple(f"{peer.name},0x{peer.flags:x}" for peer in settings.peers)
+    offset_s = clock.estimate.offset_s if clock and clock.estimate else 0.0
+    now_s = facts.wall_ns / 1e9 + offset_s
+    rarest_s = settings.rarest_poll_s
+    shown = (
+        ("started_by_event", found.has_trigger or ""),
+        ("type", settings.kind),
+        ("told_to_follow", peers),
+        ("slews_up_to_s", _known(settings.slew_limit_s)),
+        ("polls_at_most_every_s", rarest_s if isfinite(rarest_s) else ""),
+        ("hyper_v_provider", _known(settings.hyper_v)),
+        ("secure_time_seeding", _known(settings.seeding)),
+        ("secure_time_ahead_s", round(seeded.estimated_s - now_s, 3) if seeded else ""),
+        ("secure_time_low_ahead_s", round(seeded.low_s - now_s, 3) if seeded else ""),
+        ("secure_time_high_ahead_s", round(seeded.high_s - now_s, 3) if seeded else ""),
+        ("secure_time_confidence", _known(seeded.confidence) if seeded else ""),
+        ("set_by_policy", settings.by_policy),
+    )
+    manager = "service control manager"
+    return (
+        Evidence("service", service.phase.name.lower() if service else "not registered", manager),
+        Evidence("start_type", service.start.name.lower() if service else "", manager),
+        *(Evidence(name, value, "registry") for name, value in shown),
+    )
+
+
+def _known(value: float | None) -> float | str:
+    return "" if value is None else value
 
 
 def _independent(clock: ClockFacts | None) -> tuple[Evidence, ...]:

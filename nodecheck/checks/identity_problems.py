@@ -4,11 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from nodecheck.checks import windows_fix
+from nodecheck.checks.file_safety import quote
 from nodecheck.checks.proof import Problem, problem
 from nodecheck.model.acting import believed
 from nodecheck.model.agent import Channel
+from nodecheck.model.agent_place import is_windows
 from nodecheck.model.errors import ProbeError
-from nodecheck.model.identity import EC2, HYBRID_KEY, ON_PREM, MetadataFacts, is_node_id
+from nodecheck.model.identity import (
+    EC2,
+    HYBRID_KEY,
+    KIND_WORDS,
+    ON_PREM,
+    MetadataFacts,
+    is_node_id,
+)
 from nodecheck.model.remedy import restart_fix
 from nodecheck.model.verdict import Finding, Fix, Status
 
@@ -103,6 +113,17 @@ def ec2(
     return [problem(Status.UNKNOWN, reason, f"{text}: {why}")]
 
 
+def strange(acting: Acting) -> list[Problem]:
+    """Return that the agent acts in a way that is not known here, or under no id of a node."""
+    if not acting.node_id or (
+        acting.kind in KIND_WORDS
+        and (acting.kind not in {EC2, ON_PREM} or is_node_id(acting.node_id))
+    ):
+        return []
+    text = f"the agent acts as {acting.node_id!r} of the type {acting.kind!r} ({acting.source})"
+    return [problem(Status.UNKNOWN, "not-understood", f"{text}: what that is, is not known here")]
+
+
 def hybrid(
     acting: Acting, facts: RegistrationFacts, order: tuple[str, ...], agent: Installation
 ) -> list[Problem]:
@@ -141,9 +162,17 @@ def keys(facts: RegistrationFacts) -> list[Problem]:
             status = Status.CRIT if key.is_open else Status.WARN
             who = "every user can read it" if key.is_open else "a closed folder still protects it"
             text = f"{key.path} {key.laxity}: {who}"
-            fix = Fix(f"chown root:root '{key.path}' && chmod 600 '{key.path}'")
-            found.append(Problem(status, Finding("vault-exposed", text, key.path), fix))
+            finding = Finding("vault-exposed", text, key.path)
+            found.append(Problem(status, finding, close_fix(key.path)))
     return found
+
+
+def close_fix(path: str) -> Fix:
+    """Return the command that leaves a file to root; its name may be anybody's invention."""
+    if is_windows(path):
+        return windows_fix.close(path)
+    word = quote(path)
+    return Fix(f"chown root:root {word} && chmod 600 {word}")
 
 
 def _missing(key: SecretFile) -> Problem:

@@ -35,7 +35,8 @@ WHAT IS JUDGED
   in identity_config.json are judged at corrected time. Those of an instance profile the agent
   writes by the node's own clock: they are expired where that clock says so too.
   The instance metadata is asked by IMDSv2 for the instance profile, its role and when the role's
-  credentials expire. Of credentials files the names of profiles, owner and mode are looked at. No
+  credentials expire. Of credentials files the names of profiles, owner and mode are looked at (on
+  Windows the access list, and of homes that of SYSTEM, config\\systemprofile in System32). No
   key, secret or token is kept, printed or sent.
 
 LIMITS

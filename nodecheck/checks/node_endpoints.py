@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from nodecheck.checks import windows_fix
 from nodecheck.checks.endpoint_trouble import (
     Trouble,
     find_trouble,
@@ -222,6 +223,8 @@ def _fixes(facts: EndpointFacts, problems: list[Problem]) -> tuple[Fix, ...]:
     reasons = {problem.trouble.reason for problem in problems}
     if not any(reason.startswith("proxy-") for reason in reasons) or not facts.proxy_source:
         return ()
+    if facts.proxy_source.startswith("HKLM"):
+        return windows_fix.PROXY
     unit = "amazon-ssm-agent"
     if "snap." in facts.proxy_source:
         unit = "snap.amazon-ssm-agent.amazon-ssm-agent"

@@ -13,6 +13,7 @@ from nodecheck.checks.proof import conclude
 from nodecheck.model.acting import act, believed
 from nodecheck.model.agent import Channel, Installation
 from nodecheck.model.agent_config import DEFAULT_ORDER
+from nodecheck.model.agent_place import LINUX, WINDOWS, is_windows
 from nodecheck.model.errors import ProbeError
 from nodecheck.model.identity import EC2, KIND_WORDS, MetadataFacts
 from nodecheck.model.verdict import Evidence, SkipReason, Verdict
@@ -20,6 +21,7 @@ from nodecheck.model.verdict import Evidence, SkipReason, Verdict
 if TYPE_CHECKING:
     from nodecheck.model.acting import Acting, IdentityPolicy
     from nodecheck.model.agent_config import AgentConfig
+    from nodecheck.model.agent_place import AgentPlace
     from nodecheck.model.identity import RegistrationFacts
     from nodecheck.model.install import InstallSurvey
 
@@ -35,7 +37,8 @@ WHAT IS JUDGED
   Compared with it are the hybrid registration (the file registration, and the manifest of the
   vault: its keys are never read, of their files only owner, mode and size), the board and the
   firmware, the instance metadata (IMDSv2, believed only where the firmware says Amazon EC2 and
-  names the same instance) and Agent.Region of the agent's configuration.
+  names the same instance) and Agent.Region of the agent's configuration. On Windows the firmware is
+  what the registry has of it (SystemManufacturer), and access lists stand for owner and mode.
   node.expected_account and node.expected_region of the settings are what is allowed. The account
   of an EC2 instance is that of its metadata. A hybrid node's files name no account, and that of the
   instance beneath is not it: whoever holds an activation can register a node of somebody else.
@@ -47,7 +50,8 @@ LIMITS
            registered anew since the agent started; registration-gone: cleared since it started;
            region-differs: another Region is configured; vault-exposed: owner or mode of a key's
            file is wrong, but a folder protects it; vault-incomplete: a lesser key is not there
-  unknown  no-permission: run as root; not-understood: a file is damaged; not-observed;
+  unknown  no-permission: run as root; not-understood: a file is damaged, or names an identity of no
+           known type or form; not-observed;
            account-unknown, region-unknown: expected, but cannot be told here; offline;
            foreign-responder, and metadata-timeout, metadata-refused, metadata-unreachable,
            metadata-hop-limit, metadata-no-reply, metadata-disabled, metadata-v1-only,
@@ -97,6 +101,7 @@ def judge(
         found += problems.nobody(facts, metadata, agent, region)
     elif acting.kind == EC2:
         found += problems.ec2(acting, facts, metadata, agent)
+    found += problems.strange(acting)
     order = DEFAULT_ORDER if isinstance(config, ProbeError) else config.order
     found += problems.hybrid(acting, facts, order, agent)
     found += problems.keys(facts)
@@ -136,17 +141,17 @@ def _evidence(
         Evidence("identity_type", acting.kind or "none", acting.source),
         Evidence("region", acting.region or "not known"),
         Evidence("account", acting.account or "not known"),
-        Evidence("firmware", facts.firmware.maker or "not readable", "DMI"),
+        Evidence("firmware", facts.firmware.maker or "not readable", _firmware_source(facts)),
     ]
     if facts.firmware.board_id:
         parts.append(Evidence("board_id", facts.firmware.board_id, "asset tag of the board"))
     if facts.registration:
         stored = f"{facts.registration.node_id} in {facts.registration.region}"
         use = "" if facts.is_hybrid else ", whose key was cleared"
-        parts.append(Evidence("registration", stored + use, f"{facts.data}/registration"))
+        parts.append(Evidence("registration", stored + use, _place(facts).registration))
     if facts.keys:
         names = tuple(f"{key.name}{'' if key.state else ' (missing)'}" for key in facts.keys)
-        parts.append(Evidence("vault_keys", names, f"{facts.data}/Vault"))
+        parts.append(Evidence("vault_keys", names, _place(facts).vault))
     if facts.unread:
         parts.append(Evidence("unseen", tuple(item.path for item in facts.unread)))
     return (*parts, *_metadata_evidence(metadata))
@@ -161,3 +166,11 @@ def _metadata_evidence(metadata: MetadataFacts | ProbeError | None) -> tuple[Evi
         return (Evidence("metadata", f"not believed: {metadata.doubt}"),)
     said = f"{metadata.node_id} in {metadata.region}, account {metadata.account}"
     return (Evidence("metadata", said, "instance identity document"),)
+
+
+def _place(facts: RegistrationFacts) -> AgentPlace:
+    return WINDOWS if is_windows(facts.data) else LINUX
+
+
+def _firmware_source(facts: RegistrationFacts) -> str:
+    return "registry" if is_windows(facts.data) else "DMI"

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from nodecheck.checks import windows_fix
+from nodecheck.model.agent_place import WINDOWS, is_windows
 from nodecheck.model.image import Baked
 from nodecheck.model.verdict import Evidence, Finding, Fix, SkipReason, Status, Verdict
 
@@ -32,8 +34,9 @@ LIMITS
   crit     registration-baked-in: registration or vault of a node: every clone acts as that node;
            credentials-baked-in: credentials of the agent or of root
   At most 20 paths are listed, the rest is counted.
-  With --ami the checks that need a registration are skipped, and an agent that does not run is no
-  problem; whether the image's agent is genuine, recent and enabled is judged as on a node.
+  With --ami the checks that need a registration are skipped, and an agent that does not run, or
+  waits for credentials without a worker, is no problem; whether the image's agent is genuine,
+  recent and enabled is judged as on a node.
 
 HOW TO MEND
   Stop the agent, then remove its registration, data and logs; it makes them anew on the new node.
@@ -89,6 +92,8 @@ def _finding(item: Leftover) -> Finding:
 
 def _fixes(leftovers: tuple[Leftover, ...]) -> tuple[Fix, ...]:
     kinds = {item.kind for item in leftovers}
+    if any(is_windows(item.path) for item in leftovers):
+        return _windows_fixes(leftovers)
     removed = []
     if kinds & {Baked.REGISTRATION, Baked.DATA}:
         removed.append("/var/lib/amazon/ssm/*")
@@ -99,3 +104,13 @@ def _fixes(leftovers: tuple[Leftover, ...]) -> tuple[Fix, ...]:
         return ()
     stop = "systemctl stop 'amazon-ssm-agent*' 'snap.amazon-ssm-agent*'"
     return (Fix(f"{stop}; rm -rf {' '.join(dict.fromkeys(removed))}", disruptive=True),)
+
+
+def _windows_fixes(leftovers: tuple[Leftover, ...]) -> tuple[Fix, ...]:
+    kinds = {item.kind for item in leftovers}
+    removed = [item.path for item in leftovers if item.kind is Baked.CREDENTIALS]
+    if kinds & {Baked.REGISTRATION, Baked.DATA}:
+        removed += [f"{WINDOWS.instances}/*", f"{WINDOWS.data}/runtimeconfig/*"]
+    if Baked.LOGS in kinds:
+        removed.append(f"{WINDOWS.logs}/*")
+    return (windows_fix.remove(tuple(removed)),) if removed else ()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
+from nodecheck.checks.agent_windows_service import windows_evidence
 from nodecheck.checks.clock_words import human
 from nodecheck.checks.service_processes import cpu_share
 from nodecheck.checks.service_unit import last_exit, since_s
@@ -42,12 +43,13 @@ def evidence(facts: ServiceFacts, name: str, now: datetime | None) -> tuple[Evid
         Evidence("manager", facts.manager.value),
         Evidence("unit", name if facts.manager is Manager.SYSTEMD else ""),
         *(_unit_evidence(unit, facts, now) if unit else ()),
+        *(windows_evidence(facts.setup) if facts.setup else ()),
         Evidence("unit_file", facts.links_of(name).path, "files"),
         Evidence("started_by", facts.links_of(name).wants[:LISTED_LIMIT], "files"),
         Evidence("job", facts.job.path if facts.job else "", "files"),
         Evidence("job_state", facts.job.state if facts.job else "", "initctl status"),
-        Evidence("processes", _listed(facts.seen.processes), "/proc"),
-        Evidence("detached", _detached(facts), "/proc/PID/stat"),
+        Evidence("processes", _listed(facts.seen.processes), "" if facts.setup else "/proc"),
+        Evidence("detached", _detached(facts), "" if facts.setup else "/proc/PID/stat"),
         Evidence("not_seen", facts.unobserved[:LISTED_LIMIT]),
     )
     return tuple(part for part in parts if part.value not in {None, "", ()})

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Final
 
 from nodecheck.checks.clock_words import human
 from nodecheck.checks.proof import Problem, problem
-from nodecheck.checks.service_fix import kill_fix, restart_fix
+from nodecheck.checks.service_fix import kill_fix, restart_fix, resume_fix
 from nodecheck.model.install import CORE
-from nodecheck.model.service import WORKER
+from nodecheck.model.service import WORKER, Manager
 from nodecheck.model.verdict import Finding, Fix, Status
 from nodecheck.model.version import AgentVersion
 
 if TYPE_CHECKING:
-    from nodecheck.model.service import ProcessUse, ServiceFacts
+    from nodecheck.model.service import ProcessUse, ServiceFacts, ServiceProcesses
 
 GRACE_S: Final = 90.0
 """One interval of the core's look for its worker, and half of one for slow starts."""
@@ -50,19 +50,27 @@ def current_cores(facts: ServiceFacts, unit: str) -> tuple[ProcessUse, ...]:
     return started or own or tuple(item for item in cores if not item.unit)
 
 
+def left_over(seen: ServiceProcesses) -> frozenset[int]:
+    """Return the workers that no core of now has started."""
+    cores = {item.pid for item in seen.processes if item.name == CORE} | {seen.main_pid, 0}
+    workers = (item for item in seen.processes if item.name == WORKER)
+    return frozenset(item.pid for item in workers if item.parent_pid not in cores)
+
+
 def judge_processes(facts: ServiceFacts, unit: str, version: str) -> tuple[Problem, ...]:
     """Return what is wrong with the processes of the agent."""
     if facts.seen.failure:
         text = f"the agent's processes cannot be seen: {facts.seen.failure.message}"
         if facts.seen.failure.reason == "no-permission":
-            text += "; run as root to see them"
+            who = "an administrator" if facts.manager is Manager.WINDOWS else "root"
+            text += f"; run as {who} to see them"
         return (problem(Status.UNKNOWN, facts.seen.failure.reason, text),)
     cores = current_cores(facts, unit)
     return (
         *_judge_core(facts, unit, cores),
         *_judge_others(facts, cores),
         *_judge_workers(facts, unit, cores, version),
-        *(_suspended(item) for item in facts.seen.processes if item.suspended),
+        *(_suspended(item, facts, unit) for item in facts.seen.processes if item.suspended),
         *(found for item in facts.seen.processes for found in _judge_use(item, facts, unit)),
     )
 
@@ -92,7 +100,7 @@ def _judge_others(facts: ServiceFacts, cores: tuple[ProcessUse, ...]) -> list[Pr
         Problem(
             Status.WARN,
             Finding("second-core", f"{CORE} also runs as process {item.pid}, beside the service"),
-            kill_fix(item.pid),
+            kill_fix(item.pid, facts.manager),
         )
         for item in others
         if not item.unit and (item.age_s is None or item.age_s >= SECOND_LEAST_AGE_S)
@@ -106,7 +114,8 @@ def _judge_workers(
     parents = {item.pid for item in facts.seen.processes if item.name == CORE}
     parents |= {facts.seen.main_pid, _main_pid(facts, unit)} - {0}
     own = [item for item in workers if item.parent_pid in parents]
-    found = [_judge_parent(item, cores) for item in workers if item.parent_pid not in parents]
+    left = [item for item in workers if item.parent_pid not in parents]
+    found = [_judge_parent(item, cores, facts) for item in left]
     current = [item for item in own if item.parent_pid in {core.pid for core in cores}]
     if len(current) > 1:
         pids = ", ".join(str(item.pid) for item in current)
@@ -117,7 +126,9 @@ def _judge_workers(
     return found
 
 
-def _judge_parent(worker: ProcessUse, cores: tuple[ProcessUse, ...]) -> Problem:
+def _judge_parent(
+    worker: ProcessUse, cores: tuple[ProcessUse, ...], facts: ServiceFacts
+) -> Problem:
     what = f"{WORKER} (process {worker.pid})"
     if not worker.parent_pid:
         return problem(Status.UNKNOWN, "not-observed", f"the parent of {what} cannot be seen")
@@ -125,7 +136,8 @@ def _judge_parent(worker: ProcessUse, cores: tuple[ProcessUse, ...]) -> Problem:
     core = f"{CORE} is process {pids}" if cores else f"no {CORE} runs"
     text = f"{what} is left over from an earlier start: its parent is process {worker.parent_pid}"
     text += f", {core}"
-    return Problem(Status.WARN, Finding("left-over-worker", text), kill_fix(worker.pid))
+    fix = kill_fix(worker.pid, facts.manager)
+    return Problem(Status.WARN, Finding("left-over-worker", text), fix)
 
 
 def _judge_missing(facts: ServiceFacts, unit: str, cores: tuple[ProcessUse, ...]) -> Problem:
@@ -146,11 +158,13 @@ def _judge_missing(facts: ServiceFacts, unit: str, cores: tuple[ProcessUse, ...]
     return Problem(Status.CRIT, Finding("worker-missing", text), _restart(facts, unit))
 
 
-def _suspended(item: ProcessUse) -> Problem:
+def _suspended(item: ProcessUse, facts: ServiceFacts, unit: str) -> Problem:
     """Return that a process is there, but does nothing."""
     status = Status.CRIT if item.name in {CORE, WORKER} else Status.WARN
-    text = f"{item.name} (process {item.pid}) is suspended by a signal and does nothing"
-    return Problem(status, Finding("suspended", text), Fix(f"kill -CONT {item.pid}"))
+    how = "" if facts.manager is Manager.WINDOWS else " by a signal"
+    text = f"{item.name} (process {item.pid}) is suspended{how} and does nothing"
+    fix = resume_fix(item.pid, unit, facts.manager)
+    return Problem(status, Finding("suspended", text), fix)
 
 
 def _expects_worker(version: str) -> bool:

@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, Final
 
 from nodecheck.checks.clock_words import human
 from nodecheck.checks.proof import Problem, problem
-from nodecheck.checks.service_fix import log_fix, reset_fix, start_fix, unmask_fix
+from nodecheck.checks.service_fix import (
+    log_fix,
+    reset_fix,
+    restart_fix,
+    start_fix,
+    unmask_fix,
+)
+from nodecheck.model.service import Manager
 from nodecheck.model.verdict import Finding, Fix, Status
 
 if TYPE_CHECKING:
@@ -95,11 +102,12 @@ def _why_down(unit: UnitState, *, alive: bool) -> Problem:
 
 
 def _judge_auto_restart(unit: UnitState, status: Status) -> Problem:
-    restarts = unit.restarts or 0
-    reason = "restart-loop" if restarts >= LOOP_RESTARTS else "auto-restart"
+    loops = (unit.restarts or 0) >= LOOP_RESTARTS
+    reason = "restart-loop" if loops else "auto-restart"
     text = f"{unit.unit} ended with {last_exit(unit) or 'an unknown status'} and waits for systemd"
     text += f" to start it again, restarted {_times(unit.restarts)} so far"
-    return Problem(status, Finding(reason, text), log_fix(unit.unit))
+    fix = log_fix(unit.unit) if loops else restart_fix(unit.unit, Manager.SYSTEMD)
+    return Problem(status, Finding(reason, text), fix)
 
 
 def _judge_failure(unit: UnitState, status: Status) -> Problem:

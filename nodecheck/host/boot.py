@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Final
 
-from nodecheck.model.errors import Absent, ProbeError
+from nodecheck.model.errors import ProbeError
 
 if TYPE_CHECKING:
     from nodecheck.host.door import Files
@@ -22,7 +22,7 @@ def boot_id(files: Files) -> str:
     """
     try:
         text = files.read(BOOT_ID, 4096).decode("ascii", "replace").strip()
-    except Absent:
+    except ProbeError:
         if sys.platform == "win32":
             return _boot_of_windows()
         raise

@@ -7,9 +7,10 @@ may not look). Paths are absolute. Contents are hostile: each read names its lim
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from nodecheck.host.program_door import NoPrograms
+from nodecheck.host.usage_door import NoUsage
 from nodecheck.host.windows_door import NoAccess, NoRegistry, NoServices
 from nodecheck.model.errors import Absent
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from nodecheck.host.program_door import Programs
+    from nodecheck.host.usage_door import Usage
     from nodecheck.host.windows_door import Access, Registry, Services
     from nodecheck.model.endpoints import Reach, Target
     from nodecheck.model.hardware_clock import HardwareStamp
@@ -296,4 +298,5 @@ class Host:
     registry: Registry = field(default_factory=NoRegistry)
     access: Access = field(default_factory=NoAccess)
     programs: Programs = field(default_factory=NoPrograms)
+    usage: Usage = field(default_factory=NoUsage)
     settings_file: str = SETTINGS_FILE

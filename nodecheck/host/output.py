@@ -112,7 +112,7 @@ def write_file(path: str, text: str, mode: int = 0o600) -> None:
     if path.startswith(("/dev/", "/proc/")):  # /dev/stdout may lead to a file that others write
         _write_through(path, text)
         return
-    path = os.path.realpath(_long(path))
+    path = _real(path)
     try:
         status = os.stat(path)
         if not stat.S_ISREG(status.st_mode):
@@ -122,7 +122,8 @@ def write_file(path: str, text: str, mode: int = 0o600) -> None:
     except FileNotFoundError:
         pass
     folder, name = os.path.split(path)
-    temporary = f"{folder}/.{name}.nodecheck"  # always the same: what a killed run left goes first
+    # Always the same: what a killed run left goes first.
+    temporary = os.path.join(folder, f".{name}.nodecheck")
     with suppress(FileNotFoundError):
         os.unlink(temporary)
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
@@ -143,17 +144,18 @@ def write_file(path: str, text: str, mode: int = 0o600) -> None:
 
 if sys.platform == "win32":
 
-    def _long(path: str) -> str:
+    def _real(path: str) -> str:
         """Return a path as Windows takes it at any length; a device such as NUL as it is."""
         try:
-            return native(os.path.abspath(path))
-        except ProbeError:
+            path = native(os.path.abspath(path))
+            return os.path.realpath(path)
+        except (ProbeError, OSError):  # not every file system tells where a path leads to
             return path
 
 else:
 
-    def _long(path: str) -> str:
-        return path
+    def _real(path: str) -> str:
+        return os.path.realpath(path)
 
 
 def _write_through(path: str, text: str) -> None:

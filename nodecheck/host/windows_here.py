@@ -21,6 +21,8 @@ from nodecheck.host.windows_processes import WindowsProcesses, windows_folder
 from nodecheck.host.windows_registry import WindowsRegistry
 from nodecheck.host.windows_services import WindowsServices
 from nodecheck.host.windows_state import WindowsState
+from nodecheck.host.windows_usage import WindowsUsage
+from nodecheck.host.wintrust import WinTrust
 from nodecheck.model.errors import ProbeError
 from nodecheck.model.node import Platform
 
@@ -54,6 +56,8 @@ def this_windows() -> Host:
         services=services,
         registry=registry,
         access=access,
+        programs=WinTrust(),
+        usage=WindowsUsage(),
         settings_file=f"{shared}/nodecheck/config.toml",
     )
 

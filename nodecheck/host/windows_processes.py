@@ -7,7 +7,7 @@ from __future__ import annotations
 import ctypes
 import os
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from ctypes import wintypes
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from nodecheck.host.windows_door import Services
 
 REAP_STEP_S: Final = 0.01
+KILL_WAIT_S: Final = 0.5
 _PROCESSES: Final = 0x2
 _LIMITED: Final = 0x1000
 _PATH_LIMIT: Final = 32 * 1024
@@ -117,6 +118,8 @@ class WindowsProcesses:
             return ToolOutput(self._reap(child, argv[0], end_ns), stdout, stderr)
         except ProbeError:
             child.kill()
+            with suppress(subprocess.TimeoutExpired):
+                child.wait(KILL_WAIT_S)
             raise
 
     def _collect(
@@ -149,16 +152,17 @@ class WindowsProcesses:
 
 
 def _drain(stream: IO[bytes] | None, limit_bytes: int) -> bytes | None:
-    """Return all of a pipe, None where it is more than the limit; this must not raise."""
+    """Return all of a pipe, None where it is more than the limit; this must not raise.
+
+    The thread that reads closes it: to close it meanwhile would wait for the reader.
+    """
+    if stream is None:
+        return None
     found = b""
-    try:
-        while stream is not None and (chunk := stream.read(65536)):
+    with stream, suppress(OSError):
+        while len(found) <= limit_bytes and (chunk := stream.read(65536)):
             found += chunk
-            if len(found) > limit_bytes:
-                return None
-    except (OSError, ValueError):  # the child was killed
-        return found
-    return found
+    return found if len(found) <= limit_bytes else None
 
 
 def _snapshot() -> list[tuple[int, int, str]]:

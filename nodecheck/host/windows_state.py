@@ -221,7 +221,7 @@ class WindowsState:
             os.makedirs(os.path.dirname(native(folder)), exist_ok=True)
         own = "" if self._privileged else f"(A;OICI;FA;;;{self._user})"
         owner = "BA" if self._privileged else self._user
-        _make_private(folder, SECURITY.format(owner=owner, own=own))
+        make_folder(folder, SECURITY.format(owner=owner, own=own))
         self._refuse_shared(folder, FileKind.FOLDER)
 
     def _refuse_shared(self, path: str, kind: FileKind | None = None) -> None:
@@ -253,8 +253,12 @@ class WindowsState:
             self._clock.pause(REPLACE_STEP_S)
 
 
-def _make_private(folder: str, security: str) -> None:
-    """Create a folder with its access list; one that is there stays as it is."""
+def make_folder(folder: str, security: str) -> None:
+    """Create a folder with its access list; one that is there stays as it is.
+
+    Raises:
+        ProbeError: it cannot be made.
+    """
     descriptor = ctypes.c_void_p()
     what = f"state folder {folder}"
     must(

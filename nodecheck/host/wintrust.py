@@ -10,6 +10,8 @@ Sources: WinVerifyTrust, WINTRUST_DATA, WTHelperProvDataFromStateData, CRYPT_PRO
 learn.microsoft.com; wintrust.h, softpub.h and wincrypt.h of the Windows SDK.
 """
 
+# ruff: noqa: E402 - the type checker must know the platform before the imports
+
 from __future__ import annotations
 
 import ctypes
@@ -23,6 +25,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
+assert sys.platform == "win32"  # noqa: S101 - tells the type checker which platform this is
+
 from nodecheck.host.windows_calls import KERNEL, failure
 from nodecheck.host.windows_paths import native
 from nodecheck.host.wintrust_layout import (
@@ -32,13 +36,12 @@ from nodecheck.host.wintrust_layout import (
     Settings,
     TrustData,
 )
-from nodecheck.model.authenticode import REVOCATION_UNKNOWN, TrustAnswer
+from nodecheck.model.authenticode import TrustAnswer
 from nodecheck.model.errors import ProbeError
+from nodecheck.model.trust_codes import REVOCATION_UNKNOWN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-assert sys.platform == "win32"  # noqa: S101 - tells the type checker which platform this is
 
 _INVALID_HANDLE: Final = ctypes.c_void_p(-1).value
 _GENERIC_READ: Final = 0x8000_0000

@@ -16,7 +16,8 @@ class AgentPlace:
 
     ``configs`` are tried in this order; where none is there, the agent runs on its defaults.
     ``instances`` holds a folder for each node id that the agent had, ``credentials`` is the file
-    that the agent writes where AWS manages the host by default (DHMC).
+    that the agent writes where AWS manages the host by default (DHMC). ``home`` is that of the user
+    as whom it runs, ``programs`` the folder of its programs.
     """
 
     data: str
@@ -24,6 +25,8 @@ class AgentPlace:
     configs: tuple[str, ...]
     instances: str
     credentials: str
+    home: str
+    programs: str
 
     @property
     def log(self) -> str:
@@ -58,7 +61,12 @@ class AgentPlace:
     @property
     def registration(self) -> str:
         """Return the file of a hybrid registration; it holds no key."""
-        return f"{self.data}/registration"
+        return f"{self.instances}/registration"
+
+    @property
+    def vault(self) -> str:
+        """Return the folder of the keys."""
+        return f"{self.instances}/Vault"
 
     def custom_inventory(self, node_id: str) -> str:
         """Return the folder from which the agent takes custom inventory, unless it is told one."""
@@ -74,6 +82,8 @@ LINUX: Final = AgentPlace(
     ),
     "/var/lib/amazon/ssm",
     "/var/lib/amazon/ssm/credentials",
+    "/root",
+    "/usr/bin",
 )
 WINDOWS: Final = AgentPlace(
     "C:/ProgramData/Amazon/SSM",
@@ -84,7 +94,18 @@ WINDOWS: Final = AgentPlace(
     ),
     "C:/ProgramData/Amazon/SSM/InstanceData",
     "C:/Program Files/Amazon/SSM/credentials",
+    "C:/Windows/System32/config/systemprofile",
+    "C:/Program Files/Amazon/SSM",
 )
+
+
+def is_windows(path: str) -> bool:
+    """Tell whether a path is one of Windows: it begins with a drive.
+
+    >>> is_windows("C:/ProgramData"), is_windows("/var")
+    (True, False)
+    """
+    return path[1:2] == ":"
 
 
 def place_of(system: str) -> AgentPlace:

@@ -188,6 +188,7 @@ class ChannelFacts:
     ``stepped_s`` is how far the wall clock was set since the core started, None where its start
     does not stand in the log; ``core_age_s`` how long the core runs, by the monotonic clock.
     ``unseen`` says why connections could not be seen; then an empty list means nothing.
+    ``left_over`` are workers of an earlier start, whose connections prove nothing for this one.
     """
 
     looked_s: float
@@ -199,6 +200,7 @@ class ChannelFacts:
     core_age_s: float | None = None
     stepped_s: float | None = None
     credentials: AgentCredentials = AgentCredentials()
+    left_over: frozenset[int] = frozenset()
 
     def age_s(self, mark: Mark | None) -> float | None:
         """Return how long ago a line was written; None where that cannot be told, or is negative.
@@ -219,7 +221,8 @@ class ChannelFacts:
         """
         for connection in self.connections:
             is_direct = connection.service not in {"", *INDIRECT}
-            if (is_direct or self._is_answered(connection)) and not connection.is_stalled:
+            is_live = not connection.is_stalled and connection.pid not in self.left_over
+            if is_live and (is_direct or self._is_answered(connection)):
                 return connection
         return None
 

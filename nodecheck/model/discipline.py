@@ -14,6 +14,7 @@ from nodecheck.model.clock import Discipline
 
 if TYPE_CHECKING:
     from nodecheck.model.kernel_clock import ClockBound, KernelClock
+    from nodecheck.model.w32time import W32Facts
 
 TIMESYNCD_SILENCE_S: Final = 2 * 2048.0
 """Two of its longest polls missed (PollIntervalMaxSec, timesyncd.conf(5))."""
@@ -60,8 +61,9 @@ class StepRule:
     """When a daemon sets the clock in one step instead of slewing it.
 
     ``threshold_s`` is inf where it never steps; ``updates`` is how many of its first updates may
-    step, negative for all; beyond ``gives_up_s`` it ends without a correction; ``slew_ppm`` is the
-    fastest that it slews.
+    step, negative for all; beyond ``gives_up_s`` it ends without a correction, beyond
+    ``gives_up_back_s`` where the clock is to be set back and that limit is another; ``slew_ppm`` is
+    the fastest that it slews.
     """
 
     threshold_s: float
@@ -69,6 +71,18 @@ class StepRule:
     gives_up_s: float = inf
     slew_ppm: float = 500.0
     source: str = ""
+    gives_up_back_s: float | None = None
+
+    def limit_s(self, offset_s: float) -> float:
+        """Return the largest error that is corrected in the direction of this one.
+
+        >>> rule = StepRule(1.0, -1, 900.0, gives_up_back_s=60.0)
+        >>> rule.limit_s(5.0), rule.limit_s(-5.0)
+        (900.0, 60.0)
+        """
+        if offset_s < 0 and self.gives_up_back_s is not None:
+            return self.gives_up_back_s
+        return self.gives_up_s
 
     @property
     def always_steps(self) -> bool:
@@ -91,6 +105,7 @@ class DaemonWord:
 
     ``updated_ns`` is when it last updated the clock, by the local clock, 0 for never; ``source`` is
     '' where it follows none. ``lists_sources`` is False where it cannot be asked for its sources.
+    It has missed its polls where it last updated the clock more than ``overdue_s`` ago.
     """
 
     discipline: Discipline
@@ -105,6 +120,7 @@ class DaemonWord:
     skew_ppm: float = 0.0
     sources: tuple[SourceState, ...] = ()
     lists_sources: bool = True
+    overdue_s: float = inf
 
     @property
     def is_cut_off(self) -> bool:
@@ -150,7 +166,8 @@ class DisciplineFacts:
     """Everything seen of what steers the clock.
 
     ``kernel`` and ``clockbound`` are None where there is none, or ``notes`` say why they could not
-    be read. ``advised_source`` is the server that AWS advises for this node.
+    be read. ``advised_source`` is the server that AWS advises for this node; ``w32time`` is None
+    but on Windows.
     """
 
     processes: Running
@@ -163,6 +180,7 @@ class DisciplineFacts:
     wall_ns: int
     advised_source: str = "time.aws.com"
     notes: tuple[str, ...] = ()
+    w32time: W32Facts | None = None
 
     @property
     def running(self) -> tuple[RunningDaemon, ...]:
@@ -216,7 +234,11 @@ class DisciplineFacts:
     def is_stale(self) -> bool:
         """Tell whether a daemon that lists no sources has missed its polls, by the kernel."""
         word, kernel = self.word, self.kernel
-        if word is None or word.lists_sources or kernel is None:
+        if word is None or word.lists_sources:
+            return False
+        if word.updated_ns and (self.wall_ns - word.updated_ns) / 1e9 > word.overdue_s:
+            return True
+        if kernel is None:
             return False
         return kernel.steered_within_s > TIMESYNCD_SILENCE_S
 

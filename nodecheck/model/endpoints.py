@@ -23,8 +23,8 @@ https://docs.amazonaws.cn/en_us/aws/latest/userguide/endpoints-Beijing.html
 PUBLIC_DOMAINS: Final = ("amazonaws.com", "amazonaws.com.cn")
 """Of these names it is known who signs; the isolated and sovereign partitions have CAs apart."""
 
-INTERSTITIALS: Final = frozenset({401, 403, 407, 511})
-"""Statuses with which filters and captive portals show a page of their own."""
+INTERSTITIALS: Final = frozenset({401, 403, 407, 500, 502, 503, 504, 511})
+"""Statuses with which filters, captive portals and proxies show a page of their own."""
 
 
 class Need(Enum):

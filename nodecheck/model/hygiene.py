@@ -14,6 +14,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Final
 
 from nodecheck.model.moment import unix_ns
+from nodecheck.model.schedule import MONTHLY_DAYS
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -29,6 +30,11 @@ PATCH_DOCUMENTS: Final = (
 """Documents that report patch compliance (User Guide, "SSM Command documents for patching")."""
 
 DAY_NS: Final = 86_400 * 10**9
+LATE_DAYS: Final = MONTHLY_DAYS + 1
+"""A monthly association that did not run within these is overdue, or is none."""
+
+SCAN_REACH_DAYS: Final = 8.0
+"""A weekly scan and a day: schedules of associations are daily or weekly, Quick Setup's daily."""
 
 
 class Work(Enum):
@@ -58,6 +64,7 @@ class Association:
     ran_at: str = ""
     operation: str = ""
     is_policy: bool = False
+    node_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,9 +105,16 @@ class AssociationFacts:
     unobserved: tuple[str, ...] = ()
     strange: int = 0
 
-    def of(self, work: Work) -> tuple[Association, ...]:
-        """Return the associations that do this, the one that ran last first."""
-        found = [item for item in self.associations if item.work is work]
+    def of(self, work: Work, node_id: str = "") -> tuple[Association, ...]:
+        """Return the associations that do this, the one that ran last first.
+
+        A log that came with an image tells of the node on which it was written: those are left out.
+        """
+        found = [
+            item
+            for item in self.associations
+            if item.work is work and not (node_id and item.node_id and item.node_id != node_id)
+        ]
         return tuple(sorted(found, key=lambda item: item.at, reverse=True))
 
     def reach_days(self, now: datetime | None) -> float | None:
@@ -121,7 +135,7 @@ class AssociationFacts:
 
 @dataclass(frozen=True, slots=True)
 class Leak:
-    """A secret in plain text: which rule saw it, in which file, at which line, and how often."""
+    """A secret in plain text: the rule that saw it, its file, its first line and how many."""
 
     rule: str
     path: str

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
+from nodecheck.model.agent_place import is_windows
+
 if TYPE_CHECKING:
     from nodecheck.model.node import FileState
 
@@ -108,11 +110,21 @@ class SecretFile:
         """Return what is wrong with owner and mode, '' where only root may read it."""
         if self.state is None:
             return ""
+        if is_windows(self.path):
+            return self._laxity_on_windows(self.state)
         if self.state.uid:
             return f"belongs to user {self.state.uid}, allowed is root"
         if self.state.mode & _OTHERS:
             return f"has mode {self.state.mode:04o}, allowed is 0600"
         return ""
+
+    def _laxity_on_windows(self, state: FileState) -> str:
+        """Return it of an access list: owner and mode stand for that there (``model.access``)."""
+        allowed = "allowed are SYSTEM and administrators"
+        if state.uid:
+            return f"belongs to another user, {allowed}"
+        is_open = state.mode & _OTHERS
+        return f"is open to other users by its access list, {allowed}" if is_open else ""
 
     @property
     def is_open(self) -> bool:

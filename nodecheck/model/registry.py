@@ -53,7 +53,8 @@ def read_texts(where: str, kind: int, data: bytes) -> tuple[str, ...]:
     """
     if kind != MULTI_SZ:
         raise _wrong_type(where, kind, "REG_MULTI_SZ")
-    return tuple(_characters(data).partition("\0\0")[0].strip("\0").split("\0")) if data else ()
+    found = _characters(data).split("\0")
+    return tuple(found[: found.index("")] if "" in found else found)
 
 
 def read_number(where: str, kind: int, data: bytes) -> int:

@@ -7,7 +7,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from nodecheck.model.agent_service_setup import ServiceSetup
 
 UNITS: Final = (
     "amazon-ssm-agent.service",
@@ -25,6 +28,7 @@ class Manager(Enum):
     SYSTEMD = "systemd"
     UPSTART = "upstart"
     SYSV = "SysV init"
+    WINDOWS = "service control manager"
     NONE = "none"
 
 
@@ -146,7 +150,7 @@ class ServiceFacts:
 
     ``units`` are what systemd says of both units, ``links`` what its files say; ``failure`` is why
     the manager did not answer. ``monotonic_s`` is when it was asked, ``unobserved`` what could not
-    be seen.
+    be seen; ``setup`` is there on Windows, None where its manager did not answer.
     """
 
     manager: Manager
@@ -157,6 +161,7 @@ class ServiceFacts:
     failure: Failure | None = None
     seen: ServiceProcesses = ServiceProcesses()
     unobserved: tuple[str, ...] = ()
+    setup: ServiceSetup | None = None
 
     def unit(self, name: str) -> UnitState | None:
         """Return what systemd says of a unit, None where it was not asked or did not answer."""

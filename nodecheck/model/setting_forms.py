@@ -42,8 +42,8 @@ def parse_version(text: str) -> AgentVersion:
 
 REGION: Final = (r"[a-z]{2,4}(-[a-z]+)+-[0-9]{1,2}", "the name of a Region such as eu-west-1")
 HTTP: Final = (r"https?://[!-~]+", "a URL such as https://host/path")
-FILE: Final = (r"/.+", "an absolute path")
-PLACE: Final = (rf"/.+|{HTTP[0]}", "an absolute path or a URL")
+FILE: Final = (r"(/|[A-Za-z]:[/\\]).+", "an absolute path")
+PLACE: Final = (rf"{FILE[0]}|{HTTP[0]}", "an absolute path or a URL")
 ACCOUNT: Final = (r"[0-9]{12}", "an account of 12 digits")
 SNAP_ID: Final = (r"[A-Za-z0-9]{1,64}@[A-Za-z0-9-]{1,64}", "SNAP-ID@PUBLISHER-ID")
 GROUP: Final = (r"[A-Za-z0-9_/.#-]{1,512}", "letters, digits and _ / . # -")

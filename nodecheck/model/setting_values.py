@@ -29,6 +29,17 @@ def from_text(key: Key, raw: str) -> object:
         return raw
 
 
+def is_list_of_codes(raw: object) -> bool:
+    """Tell whether a value is a list of reason codes, not empty.
+
+    >>> is_list_of_codes(["too-old"]), is_list_of_codes([]), is_list_of_codes("too-old")
+    (True, False, False)
+    """
+    if not isinstance(raw, list) or not raw:
+        return False
+    return all(isinstance(item, str) and re.fullmatch("[a-z0-9-]{1,60}", item) for item in raw)
+
+
 def checked(key: Key, raw: object) -> Setting:
     """Return the value if the key allows it.
 

@@ -12,6 +12,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Final
 
 from nodecheck.model import setting_forms as forms
+from nodecheck.model.authenticode import PUBLISHERS
 from nodecheck.model.time_server import parse_server
 
 if TYPE_CHECKING:
@@ -57,12 +58,20 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class Waiver:
-    """A finding that the operator accepts until a day (UTC), with a reason and somebody to ask."""
+    """A finding that the operator accepts until a day (UTC), with a reason and somebody to ask.
+
+    ``reasons`` are the reason codes that are accepted; empty: whatever the check finds.
+    """
 
     check: str
     reason: str
     owner: str
     expires: str
+    reasons: tuple[str, ...] = ()
+
+    def covers(self, reason: str) -> bool:
+        """Tell whether a finding with this reason code is accepted."""
+        return not self.reasons or reason in self.reasons
 
 
 MOST_DAYS: Final = 36_500
@@ -135,7 +144,12 @@ KEYS: Final = (
         "snaps believed to be Amazon's: SNAP-ID@PUBLISHER-ID",
         pattern=forms.SNAP_ID,
     ),
-    Key("trust.publishers", Kind.LIST, (), "Authenticode publishers allowed", used=False),
+    Key(
+        "trust.publishers",
+        Kind.LIST,
+        PUBLISHERS,
+        "organisations that may have signed the agent on Windows",
+    ),
     Key(
         "report.sinks",
         Kind.LIST,
@@ -143,7 +157,7 @@ KEYS: Final = (
         "where reports go besides stdout",
         choices=(
             *("cloudwatch", "cloudwatch-metrics", "cloudwatch-agent"),
-            *("compliance", "inventory", "syslog", "file"),
+            *("compliance", "inventory", "syslog", "eventlog", "file"),
         ),
     ),
     Key("report.file", Kind.TEXT, "", "file that the sink file appends to", pattern=forms.FILE),
@@ -177,10 +191,16 @@ KEYS: Final = (
         default=False,
         meaning="read the agent's shared credentials, where there are no others",
     ),
+    Key(
+        "hygiene.scan_secrets",
+        Kind.SWITCH,
+        default=False,
+        meaning="search the agent's documents, scripts and logs for secrets in plain text",
+    ),
     Key("state.dir", Kind.TEXT, "", "folder for state; empty: the system's", pattern=forms.FILE),
 )
 
-LOCAL_SINKS: Final = frozenset({"cloudwatch-agent", "inventory", "syslog", "file"})
+LOCAL_SINKS: Final = frozenset({"cloudwatch-agent", "inventory", "syslog", "eventlog", "file"})
 """Sinks of the node itself: they need no network."""
 
 BY_NAME: Final = {key.name: key for key in KEYS}
@@ -188,11 +208,12 @@ BY_NAME: Final = {key.name: key for key in KEYS}
 
 @dataclass(frozen=True)
 class Settings:
-    """Every effective value, and where it came from."""
+    """Every effective value, and where it came from; ``notes`` are worth a line on stderr."""
 
     values: Mapping[str, Setting]
     origins: Mapping[str, str]
     waivers: tuple[Waiver, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def text(self, name: str) -> str:
         """Return a text setting."""

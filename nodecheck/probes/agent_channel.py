@@ -5,7 +5,8 @@ rolled a moment ago says little, so that the newest of the rolled ones is read t
 grows while it is read is read again, because its time of change belongs to its last line.
 
 Whose a connection is the kernel tells: the inode of the socket in ``/proc/PID/fd`` and in the table
-of the process's network namespace (proc_pid_fd(5), proc_pid_net(5)).
+of the process's network namespace (proc_pid_fd(5), proc_pid_net(5)). Windows lists connections with
+the process that holds them; what is not acknowledged it does not tell, and gives up by itself.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from nodecheck.host.door import Files, Host
     from nodecheck.model.channel import AgentCredentials, Story, Way
     from nodecheck.model.install import AgentProcess, RunningFacts
+    from nodecheck.model.sockets import TcpSocket
 
 LOG_BYTES: Final = 256 * 1024
 HIBERNATE_BYTES: Final = 64 * 1024
@@ -52,7 +54,7 @@ def look(
     """Return what the logs and the connections show."""
     processes = tuple(item for item in running.processes if _is_agent(item, running))
     looked_s = host.clock.wall_ns() / 1e9
-    ages = {item.pid: _age_s(host.files, item.pid) for item in processes}
+    ages = {item.pid: _age_s(host, item.pid) for item in processes}
     core_ages = [age for item in processes if item.name == CORE and (age := ages[item.pid])]
     worker_ages = [age for item in processes if item.name == WORKER and (age := ages[item.pid])]
     place = place_of(host.platform.system)
@@ -102,13 +104,26 @@ def _step_s(looked_s: float, core_age_s: float | None, story: Story) -> float | 
     return looked_s - core_age_s - story.start.at_s
 
 
-def _age_s(files: Files, pid: int) -> float | None:
-    """Return how long a process runs, by the kernel's clock, which nobody sets."""
+def _age_s(host: Host, pid: int) -> float | None:
+    """Return how long a process runs, by the kernel's clock, which nobody sets.
+
+    Windows stamps its start by the wall clock: what that gives must fit into the time since boot.
+    """
+    if host.platform.system == "windows":
+        return _windows_age_s(host, pid)
     try:
-        uptime = files.read("/proc/uptime", TEXT_BYTES).split()[0]
-        return float(uptime) - look_at_start(files, pid) / TICKS_PER_S
+        uptime = host.files.read("/proc/uptime", TEXT_BYTES).split()[0]
+        return float(uptime) - look_at_start(host.files, pid) / TICKS_PER_S
     except (ProbeError, ValueError, IndexError):
         return None
+
+
+def _windows_age_s(host: Host, pid: int) -> float | None:
+    try:
+        age_s = (host.clock.wall_ns() - host.usage.of(pid).began_ns) / 1e9
+    except ProbeError:
+        return None
+    return age_s if 0 <= age_s <= host.clock.monotonic_ns() / 1e9 else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,18 +184,18 @@ def _await_connections(
     story: Story,
 ) -> tuple[tuple[Connection, ...], str]:
     """Look again where there is no connection: between two polls there may be none."""
-    found, unseen = _connections(host.files, processes, ways, story)
+    found, unseen = _connections(host, processes, ways, story)
     is_told = bool(unseen or not processes or story.hibernation or story.refusal)
     for _ in range(ATTEMPTS - 1):
         if is_told or unseen or any(not item.is_stalled for item in found):
             break
         host.clock.pause(PAUSE_S)
-        found, unseen = _connections(host.files, processes, ways, story)
+        found, unseen = _connections(host, processes, ways, story)
     return found, unseen
 
 
 def _connections(
-    files: Files,
+    host: Host,
     processes: tuple[AgentProcess, ...],
     ways: tuple[Way, ...],
     story: Story,
@@ -195,18 +210,17 @@ def _connections(
     found: list[Connection] = []
     try:
         for process in processes:
-            found += _of_process(files, process, services)
+            found += _of_process(host, process, services)
     except ProbeError as exc:
         return tuple(found), str(exc)
     return tuple(found), ""
 
 
 def _of_process(
-    files: Files, process: AgentProcess, services: dict[tuple[str, int], str]
+    host: Host, process: AgentProcess, services: dict[tuple[str, int], str]
 ) -> list[Connection]:
     try:
-        inodes = _inodes(files, process.pid)
-        tables = [_table(files, process.pid, name) for name in ("tcp", "tcp6")]
+        sockets = _sockets(host, process.pid)
     except Absent as exc:
         msg = f"process {process.pid} ({process.name}) has ended meanwhile"
         raise ProbeError(msg) from exc
@@ -219,10 +233,18 @@ def _of_process(
             services.get((socket.ip, socket.port), ""),
             is_stalled=socket.retransmits > 0,
         )
-        for table in tables
-        for socket in read_established(table)
-        if socket.inode in inodes
+        for socket in sockets
     ]
+
+
+def _sockets(host: Host, pid: int) -> tuple[TcpSocket, ...]:
+    """Return the established connections of a process."""
+    if host.platform.system == "windows":
+        return host.usage.established(pid)
+    inodes = _inodes(host.files, pid)
+    tables = [_table(host.files, pid, name) for name in ("tcp", "tcp6")]
+    found = (socket for table in tables for socket in read_established(table))
+    return tuple(socket for socket in found if socket.inode in inodes)
 
 
 def _inodes(files: Files, pid: int) -> set[int]:

@@ -59,7 +59,7 @@ def look(
     return WindowsPrograms(
         programs=tuple(found),
         missing=tuple(path for path in paths if path not in seen),
-        places=_places(host, install, tuple(seen)),
+        places=_places(host, install, tuple(fact.path for fact in found)),
         reported=reported,
         note=note,
     )

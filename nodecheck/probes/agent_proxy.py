@@ -4,7 +4,8 @@ Go reads ``HTTPS_PROXY`` before ``https_proxy`` (net/http ProxyFromEnvironment).
 places for them: drop-ins of the systemd unit, those of the snap's unit, and upstart's override
 (Systems Manager User Guide, "Configuring SSM Agent to use a proxy on Linux nodes"). systemd has two
 more: ``DefaultEnvironment=`` of its own settings, which a unit overrides, and ``EnvironmentFile=``,
-which overrides ``Environment=`` (systemd.exec(5)).
+which overrides ``Environment=`` (systemd.exec(5)). On Windows it is the value ``Environment`` of
+the service's key (the same guide, "Configure SSM Agent to use a proxy for Windows Server").
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from posixpath import join
 from typing import TYPE_CHECKING, Final
 
 from nodecheck.model.agent_proxy import AgentProxy
+from nodecheck.model.authenticode import SERVICE_KEY
 from nodecheck.model.errors import Absent, ProbeError
 from nodecheck.model.unit_file import MANAGER_FILES, UNIT_FOLDERS, drop_in_names, parse_unit
 
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
     from nodecheck.host.door import Files, Host
+    from nodecheck.host.windows_door import Registry
 
 UNITS: Final = ("amazon-ssm-agent.service", "snap.amazon-ssm-agent.amazon-ssm-agent.service")
 UPSTART: Final = ("/etc/init/amazon-ssm-agent.conf", "/etc/init/amazon-ssm-agent.override")
@@ -32,14 +35,33 @@ ASSIGNMENT: Final = "env "
 
 def look(host: Host) -> AgentProxy:
     """Return the proxy of the agent's service; where a file cannot be read, that is noted."""
-    if host.platform.system == "windows":
-        return AgentProxy()
     unread: list[str] = []
+    if host.platform.system == "windows":
+        return _of_service(host.registry, unread)
     for unit in UNITS:
         found = _of_unit(host.files, unit, unread)
         if found.https_proxy or found.ca_file:
             return found
     return _of_upstart(host.files, unread)
+
+
+def _of_service(registry: Registry, unread: list[str]) -> AgentProxy:
+    """Return the proxy in the value ``Environment`` of the service's key: a list of ``NAME=text``.
+
+    Names of variables have no case on Windows.
+    """
+    source = f"{SERVICE_KEY}\\Environment"
+    try:
+        lines = registry.texts(SERVICE_KEY, "Environment")
+    except Absent:
+        return AgentProxy()
+    except ProbeError as exc:
+        unread.append(str(exc))
+        return AgentProxy(unread=tuple(unread))
+    pairs = (line.partition("=") for line in lines)
+    found = {name.strip().upper(): (text.strip(), source) for name, equals, text in pairs if equals}
+    found.pop("SSL_CERT_FILE", None)  # Go asks Windows itself (crypto/x509/root_windows.go)
+    return _choose(found, unread)
 
 
 def _of_unit(files: Files, unit: str, unread: list[str]) -> AgentProxy:

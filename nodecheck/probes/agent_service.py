@@ -4,14 +4,18 @@ systemd is there where ``/run/systemd/system`` is (sd_booted(3)). It is asked by
 whose output is made for programs; a systemctl that is absent, fails or hangs is no fact, and leaves
 the files: masks and the links by which targets start a unit. Without systemd there may be upstart
 (``initctl status``) or a SysV script; a node with none of them, such as a container, has processes.
+On Windows the service control manager is asked, and the registry for what it does when one ends.
 """
 
 from __future__ import annotations
 
 import posixpath
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from nodecheck.host.folders import look_at
+from nodecheck.model.agent_service_setup import Recovery, ServiceSetup, parse_recovery
+from nodecheck.model.authenticode import SERVICE, SERVICE_KEY
 from nodecheck.model.errors import Absent, ProbeError
 from nodecheck.model.node import FileKind
 from nodecheck.model.service import UNITS, Failure, Job, Manager, ServiceFacts, UnitLinks
@@ -46,6 +50,8 @@ def look(host: Host, seen: ServiceProcesses) -> ServiceFacts:
     Raises:
         ProbeError: it cannot be told whether systemd is there.
     """
+    if host.platform.system == "windows":
+        return _ask_windows(host, seen)
     notes: list[str] = []
     try:
         host.files.state(BOOTED)
@@ -70,6 +76,47 @@ def look(host: Host, seen: ServiceProcesses) -> ServiceFacts:
         seen=seen,
         unobserved=tuple(dict.fromkeys(notes)),
     )
+
+
+def _ask_windows(host: Host, seen: ServiceProcesses) -> ServiceFacts:
+    notes: list[str] = []
+    setup, failure = None, None
+    try:
+        setup = ServiceSetup(host.services.query(SERVICE))
+        setup = replace(setup, delayed=_delayed(host, notes), recovery=_recovery(host, notes))
+    except Absent:
+        setup = ServiceSetup()
+    except ProbeError as exc:
+        failure = Failure(exc.reason, str(exc))
+    return ServiceFacts(
+        Manager.WINDOWS,
+        host.clock.monotonic_ns() / 1e9,
+        failure=failure,
+        seen=seen,
+        unobserved=tuple(notes),
+        setup=setup,
+    )
+
+
+def _delayed(host: Host, notes: list[str]) -> bool | None:
+    try:
+        return bool(host.registry.number(SERVICE_KEY, "DelayedAutostart"))
+    except Absent:
+        return False
+    except ProbeError as exc:
+        notes.append(str(exc))
+        return None
+
+
+def _recovery(host: Host, notes: list[str]) -> Recovery | None:
+    try:
+        data = host.registry.data(SERVICE_KEY, "FailureActions")
+        return parse_recovery(f"{SERVICE_KEY}\\FailureActions", data)
+    except Absent:
+        return Recovery((), 0)
+    except ProbeError as exc:
+        notes.append(str(exc))
+        return None
 
 
 def _ask_systemd(host: Host) -> tuple[tuple[UnitState, ...], Failure | None]:

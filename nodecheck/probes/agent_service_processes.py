@@ -6,15 +6,16 @@ processor time and open files of each (proc(5)). One that ends meanwhile is said
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from nodecheck.model.errors import Absent, ProbeError
-from nodecheck.model.install import AgentProcess
+from nodecheck.model.install import EXECUTABLES, AgentProcess
 from nodecheck.model.service import ProcessUse, ServiceProcesses
 from nodecheck.model.service_text import TICKS_PER_S, files_limit, parse_stat, resident_bytes
 
 if TYPE_CHECKING:
-    from nodecheck.host.door import Files
+    from nodecheck.host.door import Files, Host
     from nodecheck.model.install import RunningFacts, UnreadImage
 
 TEXT_LIMIT_BYTES: Final = 64 * 1024
@@ -39,6 +40,41 @@ def look(files: Files, running: RunningFacts) -> ServiceProcesses:
         except ProbeError:
             found.append(ProcessUse(process.pid, process.name, process.unit, 0))
     return ServiceProcesses(tuple(found), tuple(ended), running.main_pid)
+
+
+def look_at_windows(host: Host, running: RunningFacts) -> ServiceProcesses:
+    """Return the agent's processes of a Windows node.
+
+    Windows stamps the start of a process by the wall clock. An age that this clock gives, and that
+    is below zero or above the time since boot, is none.
+    """
+    found: list[ProcessUse] = []
+    ended: list[int] = []
+    processes: tuple[AgentProcess | UnreadImage, ...] = (*running.processes, *running.unread)
+    for process in processes[:PROCESSES_LIMIT]:
+        name = process.name if process.name in EXECUTABLES else f"{process.name}.exe"
+        uid = process.uid if isinstance(process, AgentProcess) else None
+        use = ProcessUse(process.pid, name, process.unit, 0, uid=uid)
+        try:
+            found.append(_use_of_windows(host, use))
+        except Absent:
+            ended.append(process.pid)
+        except ProbeError:
+            found.append(use)
+    return ServiceProcesses(tuple(found), tuple(ended), running.main_pid)
+
+
+def _use_of_windows(host: Host, use: ProcessUse) -> ProcessUse:
+    sight = host.usage.of(use.pid)
+    age_s = (host.clock.wall_ns() - sight.began_ns) / 1e9
+    return replace(
+        use,
+        parent_pid=sight.parent_pid,
+        age_s=age_s if 0 <= age_s <= host.clock.monotonic_ns() / 1e9 else None,
+        rss_bytes=sight.rss_bytes,
+        cpu_s=sight.cpu_s,
+        suspended=sight.suspended,
+    )
 
 
 def _use(files: Files, process: AgentProcess | UnreadImage, uptime_s: float | None) -> ProcessUse:

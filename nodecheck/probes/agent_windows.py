@@ -19,7 +19,7 @@ from nodecheck.model.errors import Absent, ProbeError
 from nodecheck.model.install import CORE
 from nodecheck.model.node import FileKind
 from nodecheck.model.update_window import UpdateSign, UpdateWindow
-from nodecheck.model.windows_service import image_of
+from nodecheck.model.windows_service import image_of, is_ambiguous
 
 if TYPE_CHECKING:
     from nodecheck.host.door import Host
@@ -36,6 +36,7 @@ UPDATE_LOCK_S: Final = 3600
 _WINDOWS_KEY: Final = r"HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion"
 _UNINSTALL_KEY: Final = rf"{_WINDOWS_KEY}\Uninstall"
 _UNINSTALL_LIMIT: Final = 2000
+_BLANKS_LIMIT: Final = 20
 _VIEWS: Final[tuple[Bits, ...]] = (64, 32)
 _VERSION: Final = re.compile(r"[0-9]{1,9}(\.[0-9]{1,9}){3}")
 
@@ -45,13 +46,18 @@ def look(host: Host) -> WindowsInstall:
     unobserved, notes = list[str](), list[str]()
     executable = f"{_program_files(host, notes)}/{AGENT_FOLDER}/{CORE}.exe"
     service = _service(host, unobserved)
+    has_executable = _is_there(host, executable, unobserved)
+    if (service is None) == has_executable and not unobserved:
+        signs = look_for_update(host).signs
+        unobserved += [f"an update is under way: {sign.text}" for sign in signs]
     return WindowsInstall(
         executable=executable,
-        has_executable=_is_there(host, executable, unobserved),
+        has_executable=has_executable,
         service=service,
         image=plain(image_of(service.command)) if service else "",
         version=_version(host, unobserved) if service else "",
         listed=_listed(host, notes),
+        shadows=_shadows(host, service, unobserved) if service else (),
         unobserved=tuple(unobserved),
         notes=tuple(notes),
     )
@@ -84,6 +90,16 @@ def _is_there(host: Host, path: str, unobserved: list[str]) -> bool:
     except ProbeError as exc:
         unobserved.append(str(exc))
         return False
+
+
+def _shadows(host: Host, service: WindowsService, unobserved: list[str]) -> tuple[str, ...]:
+    """Return what Windows finds first where the blanks of an unquoted command may end a name."""
+    if not is_ambiguous(service.command):
+        return ()
+    image = plain(image_of(service.command))
+    ends = [match.start() for match in re.finditer(" ", image)]
+    found = (f"{image[:end]}.exe" for end in ends[:_BLANKS_LIMIT])
+    return tuple(path for path in found if _is_there(host, path, unobserved))
 
 
 def _version(host: Host, unobserved: list[str]) -> str:

@@ -9,13 +9,13 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Final
 
+from nodecheck.model.agent_place import place_of
 from nodecheck.model.errors import ProbeError
 from nodecheck.model.skew import SkewFacts, read_refusals, read_storage_tolerances
 
 if TYPE_CHECKING:
     from nodecheck.host.door import Host
 
-LOGS: Final = ("/var/log/amazon/ssm/errors.log", "/var/log/amazon/ssm/amazon-ssm-agent.log")
 TAIL_BYTES: Final = 256 * 1024
 """More than a thousand lines; the agent rolls its logs at 30 MB and 10 MB."""
 
@@ -26,7 +26,9 @@ STAMP: Final = re.compile(
 
 def look(host: Host) -> SkewFacts:
     """Return what the ends of the logs say; a log that cannot be read says nothing."""
-    texts = {path: text for path in LOGS if (text := _tail(host, path))}
+    place = place_of(host.platform.system)
+    logs = (place.error_log, place.log)
+    texts = {path: text for path in logs if (text := _tail(host, path))}
     refused = [(item, path) for path, text in texts.items() for item in read_refusals(text)]
     stored = [item for text in texts.values() for item in read_storage_tolerances(text)]
     stamps = [stamp for text in texts.values() for stamp in STAMP.findall(text)]

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from posixpath import dirname, join
 from typing import TYPE_CHECKING
 
+from nodecheck.host.w32time_settings import W32Reader
 from nodecheck.model.clock import Discipline, TimeConfiguration
 from nodecheck.model.errors import Absent, ProbeError
 from nodecheck.model.time_server import (
@@ -104,7 +105,10 @@ class _Reader:
 
 def _of_node(host: Host) -> TimeConfiguration:
     if host.platform.system == "windows":
-        return TimeConfiguration((), Discipline.W32TIME)
+        registry = W32Reader(host.registry)
+        told = [server for server in registry.servers() if not _is_own(server.host)]
+        found = tuple(replace(server, is_found=True) for server in told)
+        return TimeConfiguration(found, Discipline.W32TIME, tuple(registry.notes))
     reader = _Reader(host.files)
     looks: tuple[tuple[Discipline, Callable[[_Reader], list[TimeServer] | None]], ...] = (
         (Discipline.CHRONY, _chrony),

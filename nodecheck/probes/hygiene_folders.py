@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from nodecheck.model.agent_place import place_of
-from nodecheck.model.errors import Absent, ProbeError
+from nodecheck.model.errors import Absent, Denied, ProbeError
 from nodecheck.model.hygiene import RunFolders, Trace, Work
 from nodecheck.model.node import FileKind
 
@@ -41,13 +41,19 @@ _SCRIPTS: Final = ("awsrunShellScript", "awsrunPowerShellScript")
 
 
 def look(host: Host) -> RunFolders:
-    """Return the runs that left folders; whether all were seen is in the facts."""
+    """Return the runs that left folders; whether all were seen is in the facts.
+
+    Raises:
+        Denied: this user may not look.
+    """
     found: list[Trace] = []
     problem = ""
     try:
         instances = place_of(host.platform.system).instances
         for trace in _traces(host.files, host.clock, instances):
             found.append(trace)  # noqa: PERF402 - what was found before an error counts
+    except Denied:
+        raise
     except ProbeError as exc:
         problem = str(exc)
     return RunFolders(tuple(found), problem)

@@ -8,7 +8,7 @@ a sentence, a document or the output of a command are what somebody else wrote. 
 than root can write proves nothing.
 
 The log is rolled at 30 MB, five are kept (seelog_unix.xml). They are read from the newest to the
-oldest, until time is up; what was read is without a gap.
+oldest until enough is known or time is up; what was read is without a gap.
 """
 
 from __future__ import annotations
@@ -21,9 +21,12 @@ from typing import TYPE_CHECKING, Final
 
 from nodecheck.model.agent_log import read_lines, set_straight, zone_of
 from nodecheck.model.agent_place import place_of
-from nodecheck.model.errors import ProbeError
+from nodecheck.model.errors import Denied, ProbeError
 from nodecheck.model.hygiene import (
+    DAY_NS,
+    LATE_DAYS,
     PATCH_DOCUMENTS,
+    SCAN_REACH_DAYS,
     UPDATE_DOCUMENT,
     Association,
     AssociationFacts,
@@ -63,7 +66,11 @@ TEXT_CHARS: Final = 200
 
 
 def look(host: Host) -> AssociationFacts:
-    """Return what the logs tell; one that could not be read is named."""
+    """Return what the logs tell; one that could not be read is named.
+
+    Raises:
+        Denied: this user may not read them.
+    """
     place = place_of(host.platform.system)
     log = _Log(host.files, host.clock)
     log.read_all(place.logs, place.log)
@@ -100,12 +107,24 @@ class _Log:
         try:
             self._zone_s = self._zone(path)
             names = [path, *self._rolled(folder, path)]
-            while names and self._read(names.pop(0)):
+            while names and not self._is_enough() and self._read(names.pop(0)):
                 pass
+        except Denied:
+            if not self.read:
+                raise
+            self.unobserved.append(f"{path}: not all rolled logs can be read")
         except ProbeError as exc:
             self.unobserved.append(str(exc))
         if self.strange and not self._latest:
             self.unobserved.append(f"{path}: {self.strange} entries are not understood")
+
+    def _is_enough(self) -> bool:
+        """Tell whether an older log could not change a verdict; a day is to spare."""
+        if self.begins_ns is None:
+            return False
+        days = (self._clock.wall_ns() - self.begins_ns) / DAY_NS - 1
+        updates = any(item.work is Work.UPDATE for item in self.associations)
+        return days >= (SCAN_REACH_DAYS if updates else LATE_DAYS)
 
     def _zone(self, path: str) -> int | None:
         lines = set_straight(read_lines(self._files.tail(path, END_BYTES)))
@@ -221,6 +240,7 @@ def read_entry(text: bytes) -> Association | bool | None:
         ran_at=_text(found.get("LastExecutionDate")),
         operation=_text(_parameter(found, "Operation")),
         is_policy=_is_policy(found),
+        node_id=_text(found.get("InstanceId")),
     )
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from posixpath import dirname
 from typing import TYPE_CHECKING, Final
 
-from nodecheck.model.agent_place import place_of
+from nodecheck.model.agent_place import is_windows, place_of
 from nodecheck.model.credentials import (
     DEFAULT_HOST,
     ROOTS,
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from nodecheck.model.node import FileState
 
 LIMIT_BYTES: Final = 64 * 1024
-ROOTS_FILE: Final = "/root/.aws/credentials"
 DEPTH: Final = 3
 """Folders above a file that are looked at: those of the agent, and those of a home."""
 
@@ -37,9 +36,11 @@ DEPTH: Final = 3
 def look(host: Host, registration: RegistrationFacts) -> CredentialFacts:
     """Return the files that are there; one that the agent names but is not there has no state."""
     shared = registration.runtime.share_file if registration.runtime else ""
-    if not (shared.startswith("/") and shared.isprintable()):
+    shared = shared.replace("\\", "/") if is_windows(shared) else shared
+    if not (shared.startswith("/") or is_windows(shared)) or not shared.isprintable():
         shared = ""
-    places = {ROOTS_FILE: ROOTS, place_of(host.platform.system).credentials: DEFAULT_HOST}
+    place = place_of(host.platform.system)
+    places = {f"{place.home}/.aws/credentials": ROOTS, place.credentials: DEFAULT_HOST}
     places |= {shared: SHARED} if shared else {}
     files: list[CredentialsFile] = []
     unread: list[Unread] = []
@@ -63,7 +64,7 @@ def _read(files: Files, path: str, whose: str) -> CredentialsFile:
 def _folders(files: Files, path: str) -> tuple[FileState, ...]:
     found: list[FileState] = []
     folder = dirname(path)
-    while folder != "/" and len(found) < DEPTH:
+    while folder != "/" and dirname(folder) and len(found) < DEPTH:
         found.append(files.state(folder))
         folder = dirname(folder)
     return tuple(found)

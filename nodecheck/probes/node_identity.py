@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 from nodecheck.aws.endpoints import is_region
 from nodecheck.host.firmware import DMI, look_at_firmware
+from nodecheck.model.agent_place import place_of
 from nodecheck.model.errors import ProbeError
 from nodecheck.model.identity import ACCOUNT, is_node_id
 from nodecheck.model.node import NodeFacts
@@ -25,9 +26,6 @@ if TYPE_CHECKING:
 
     from nodecheck.host.door import Files, Host
 
-DATA: Final = "/var/lib/amazon/ssm"
-IDENTITY_CONFIG: Final = f"{DATA}/runtimeconfig/identity_config.json"
-REGISTRATION: Final = f"{DATA}/registration"
 DOCUMENT: Final = "/latest/dynamic/instance-identity/document"
 LIMIT_BYTES: Final = 64 * 1024
 
@@ -45,9 +43,10 @@ class Metadata(Protocol):
 def look(host: Host, configured_region: str, metadata: Metadata | None = None) -> NodeFacts:
     """Return who this node is, as far as this user can see; nothing found is ''."""
     environment = host.environment
-    identity = _json(host.files, IDENTITY_CONFIG)
-    registration = _json(host.files, REGISTRATION)
-    firmware = look_at_firmware(host.files)
+    place = place_of(host.platform.system)
+    identity = _json(host.files, place.identity_config)
+    registration = _json(host.files, place.registration)
+    firmware = look_at_firmware(host)
     is_ec2 = firmware.is_ec2
     document = _document(metadata) if is_ec2 and metadata is not None else {}
     region, region_source = _first(
@@ -57,15 +56,15 @@ def look(host: Host, configured_region: str, metadata: Metadata | None = None) -
             (environment.get("AWS_REGION", ""), "AWS_REGION"),
             (environment.get("AWS_DEFAULT_REGION", ""), "AWS_DEFAULT_REGION"),
             (environment.get("AWS_SSM_REGION_NAME", ""), "AWS_SSM_REGION_NAME"),
-            (registration.get("Region", ""), REGISTRATION),
+            (registration.get("Region", ""), place.registration),
             (document.get("region", ""), "instance metadata"),
         ),
     )
     node_id, _ = _first(
         is_node_id,
         (
-            (identity.get("InstanceId", ""), IDENTITY_CONFIG),
-            (registration.get("ManagedInstanceID", ""), REGISTRATION),
+            (identity.get("InstanceId", ""), place.identity_config),
+            (registration.get("ManagedInstanceID", ""), place.registration),
             (environment.get("AWS_SSM_INSTANCE_ID", ""), "AWS_SSM_INSTANCE_ID"),
             (document.get("instanceId", ""), "instance metadata"),
             (firmware.board_id, DMI),

@@ -1,6 +1,7 @@
 """Look for what an image must not carry: registration, credentials, logs and data of its builder.
 
-Only names are looked at; what is in a vault, a credentials file or a log is never read. Places:
+Keys of a hybrid node's agent, and of every AWS SDK under root, lie in the home of its user. Only
+names are looked at; what is in a vault, a credentials file or a log is never read. Places:
 agent/appconfig/constants_unix.go, agent/fingerprint and core/ipc of aws/amazon-ssm-agent.
 """
 
@@ -20,9 +21,6 @@ if TYPE_CHECKING:
     from nodecheck.host.door import Files, Host
 
 ENTRIES_LIMIT: Final = 10_000
-HOMES: Final = ("/root/.aws/credentials", "/root/.aws/config")
-"""Where the agent of a hybrid node, and every AWS SDK under root, keep keys."""
-
 NODE_FOLDER: Final = re.compile(r"m?i-[0-9a-f]{8,17}")
 
 
@@ -32,20 +30,21 @@ def look(host: Host) -> ImageFacts:
     unread: list[str] = []
     sight = _Sight(host.files, unread)
     data, logs = place.data, place.logs
+    homes = tuple(f"{place.home}/.aws/{name}" for name in ("credentials", "config"))
     found = (
         *sight.present(Baked.REGISTRATION, place.registration),
-        *sight.contents(Baked.REGISTRATION, f"{data}/Vault/Store"),
-        *sight.present(Baked.CREDENTIALS, f"{data}/credentials", *HOMES),
+        *sight.contents(Baked.REGISTRATION, f"{place.vault}/Store"),
+        *sight.present(Baked.CREDENTIALS, place.credentials, *homes),
         *sight.contents(Baked.LOGS, logs),
         *sight.contents(Baked.LOGS, place.audits),
         *(
             item
-            for item in sight.contents(Baked.DATA, data)
+            for item in sight.contents(Baked.DATA, place.instances)
             if NODE_FOLDER.fullmatch(item.path.rpartition("/")[2])
         ),
         *sight.present(Baked.DATA, place.identity_config),
     )
-    return ImageFacts(found, (data, logs, *HOMES), tuple(dict.fromkeys(unread)))
+    return ImageFacts(found, (data, logs, *homes), tuple(dict.fromkeys(unread)))
 
 
 class _Sight:

@@ -11,7 +11,7 @@ from posixpath import dirname
 from typing import TYPE_CHECKING, Final
 
 from nodecheck.host.firmware import look_at_firmware
-from nodecheck.model.agent_place import place_of
+from nodecheck.model.agent_place import is_windows, place_of
 from nodecheck.model.errors import Absent, Denied, ProbeError
 from nodecheck.model.identity import (
     REGION,
@@ -44,7 +44,7 @@ def look(host: Host) -> RegistrationFacts:
     reader = _Reader(host.files, place, [])
     return RegistrationFacts(
         data=place.data,
-        firmware=look_at_firmware(host.files),
+        firmware=look_at_firmware(host),
         runtime=reader.runtime(),
         registration=reader.registration(),
         keys=reader.keys(),
@@ -95,14 +95,14 @@ class _Reader:
 
     def keys(self) -> tuple[SecretFile, ...]:
         """Return the keys that the manifests name."""
-        vault = f"{self._place.data}/Vault"
+        vault = self._place.vault
         found: list[SecretFile] = []
         for name in MANIFESTS:
             path = f"{vault}/{name}"
             members = self._members(path) or {}
             for key in sorted(members)[:KEYS_LIMIT]:
                 stored = _text(members, key).replace("\\", "/")
-                if dirname(stored) != f"{vault}/Store" or not stored.isprintable():
+                if not self._is_in(f"{vault}/Store", stored) or not stored.isprintable():
                     text = f"{path}: the file of {_printable(key)} lies outside the vault"
                     self._note(path, ProbeError(text, "not-understood"))
                     continue
@@ -119,6 +119,12 @@ class _Reader:
                     continue
                 found.append(SecretFile(_printable(key), stored, state, folders))
         return tuple(found)
+
+    def _is_in(self, folder: str, path: str) -> bool:
+        """Tell whether a path is right below a folder; Windows does not tell cases apart."""
+        if is_windows(folder):
+            return dirname(path).lower() == folder.lower()
+        return dirname(path) == folder
 
     def _folders(self, vault: str) -> tuple[FileState, ...]:
         return tuple(self._files.state(path) for path in (f"{vault}/Store", vault, dirname(vault)))

@@ -16,10 +16,11 @@ from __future__ import annotations
 
 import json
 import re
+import stat
 from typing import TYPE_CHECKING, Final
 
 from nodecheck.host.folders import look_above, without_links
-from nodecheck.model.agent_place import place_of
+from nodecheck.model.agent_place import is_windows, place_of
 from nodecheck.model.errors import Absent, ProbeError, SinkError
 from nodecheck.model.node import FileKind
 from nodecheck.model.report import Delivery, counted, shorten
@@ -85,7 +86,7 @@ def deliver(report: Report, host: Host, narrowed: str = "") -> Delivery:
     """
     refuse_narrowed(narrowed)
     if not host.privileged:
-        msg = "only root may write into the agent's folder"
+        msg = "only root, or an administrator, may write into the agent's folder"
         raise SinkError(msg)
     try:
         folder = _own_folder(host) or folder_of(report)
@@ -156,8 +157,13 @@ def _check_owners(files: Files, folder: str) -> None:
     if unobserved:
         raise SinkError(unobserved[0])
     for state in states:
-        if state.kind is not FileKind.FOLDER or state.uid != 0 or state.mode & _OTHERS_WRITE:
-            msg = f"{state.path}: owner {state.uid}, mode {state.mode:04o}: others can write there"
+        # Where others may only add, they cannot replace what is there and looked at next.
+        adds_only = state.mode & stat.S_ISVTX and state.path != parent
+        lets_others = state.mode & _OTHERS_WRITE and not adds_only
+        if state.kind is not FileKind.FOLDER or state.uid != 0 or lets_others:
+            how = f"owner {state.uid}, mode {state.mode:04o}"
+            how = "its access list" if is_windows(state.path) else how
+            msg = f"{state.path}: {how}: others can write there"
             raise SinkError(msg)
 
 

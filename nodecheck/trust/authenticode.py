@@ -15,7 +15,7 @@ import hashlib
 from typing import TYPE_CHECKING, Final
 
 from nodecheck.model.authenticode import EmbeddedSignature
-from nodecheck.trust.der import INTEGER, OCTETS, SET, Item, read_one
+from nodecheck.trust.der import OCTETS, SET, Item, read_one
 from nodecheck.trust.packets import TrustError
 from nodecheck.trust.pe_file import StructureError
 from nodecheck.trust.signer import check_links, describe, load_certificates, verify_value
@@ -116,12 +116,10 @@ def _read_content(inner: Item) -> tuple[bytes, str, bytes]:
 def _find_leaf(identity: Item, certificates: tuple[Certificate, ...]) -> Certificate:
     """Return the certificate that a signer names by issuer and serial number."""
     issuer, serial = _exactly(identity.items(), 2)
-    number = int.from_bytes(serial.expect(INTEGER), "big", signed=True)
     for certificate in certificates:
-        if (certificate.serial_number, certificate.issuer.public_bytes()) == (
-            number,
-            issuer.encoded,
-        ):
+        fields = _at_least(read_one(certificate.tbs_certificate_bytes).items(), 6)
+        fields = fields[1:] if fields[0].tag == _IMPLICIT_0 else fields
+        if (fields[0].encoded, fields[2].encoded) == (serial.encoded, issuer.encoded):
             return certificate
     msg = "the signer's certificate did not come along"
     raise TrustError(msg)

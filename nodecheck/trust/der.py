@@ -14,7 +14,6 @@ SEQUENCE: Final = 0x30
 SET: Final = 0x31
 OBJECT: Final = 0x06
 OCTETS: Final = 0x04
-INTEGER: Final = 0x02
 
 _ITEMS_LIMIT: Final = 1000
 _OBJECT_LIMIT_BYTES: Final = 64

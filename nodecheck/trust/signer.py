@@ -7,6 +7,7 @@ one is not signed by the one above it, or that one above it may not sign others.
 from __future__ import annotations
 
 import hashlib
+import warnings
 from typing import TYPE_CHECKING, Final
 
 from nodecheck.model.authenticode import SignerCertificate
@@ -29,16 +30,24 @@ def load_certificates(bag: bytes) -> tuple[Certificate, ...]:
         TrustError: one cannot be read, or there are too many.
     """
     from cryptography import x509
+    from cryptography.exceptions import UnsupportedAlgorithm
 
     items = [item for item in read_items(bag) if item.tag == SEQUENCE]
     if len(items) > _CERTIFICATES_LIMIT:
         msg = f"{len(items)} certificates, limit {_CERTIFICATES_LIMIT}"
         raise TrustError(msg)
+    damages = (
+        *(ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion),
+        *(x509.DuplicateExtension, x509.UnsupportedGeneralNameType),
+    )
     try:
-        found = tuple(x509.load_der_x509_certificate(item.encoded) for item in items)
-        for certificate in found:  # parsed late, where they would raise elsewhere
-            _ = certificate.issuer, certificate.subject, certificate.extensions
-    except (ValueError, x509.DuplicateExtension) as exc:
+        with warnings.catch_warnings():  # of what it will refuse one day
+            warnings.simplefilter("ignore")
+            found = tuple(x509.load_der_x509_certificate(item.encoded) for item in items)
+            for certificate in found:  # parsed late, where they would raise elsewhere
+                _ = certificate.issuer, certificate.subject, certificate.extensions
+                _ = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+    except damages as exc:
         msg = f"a certificate cannot be read ({type(exc).__name__})"
         raise TrustError(msg) from exc
     return found
@@ -114,6 +123,7 @@ def check_links(leaf: Certificate, certificates: tuple[Certificate, ...]) -> Non
 
     Raises:
         StructureError: a link of the chain is broken, as far as the chain came along.
+        TrustError: a link cannot be judged here.
     """
     below, steps = leaf, 0
     while below.issuer != below.subject and steps <= len(certificates):
@@ -128,7 +138,11 @@ def check_links(leaf: Certificate, certificates: tuple[Certificate, ...]) -> Non
 
 
 def _issued(above: Certificate, below: Certificate) -> bool:
-    """Tell whether one certificate signed another, and may sign any; unknown kinds of key pass."""
+    """Tell whether one certificate signed another, and may sign any.
+
+    Raises:
+        TrustError: by an algorithm that is not known here.
+    """
     from cryptography import x509
     from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 
@@ -140,8 +154,9 @@ def _issued(above: Certificate, below: Certificate) -> bool:
         pass  # roots of version 1 have none
     try:
         below.verify_directly_issued_by(above)
-    except InvalidSignature:
+    except (InvalidSignature, ValueError, TypeError):
         return False
-    except (ValueError, TypeError, UnsupportedAlgorithm):
-        return True
+    except UnsupportedAlgorithm as exc:
+        msg = "a certificate of its chain is signed by an algorithm that is not known here"
+        raise TrustError(msg, unsupported=True) from exc
     return True

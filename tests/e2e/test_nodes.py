@@ -31,7 +31,7 @@ VERSION: Final = "3.3.9000.0"
 KEY_ON_NODE: Final = "/usr/local/share/signer.asc"
 AGENT: Final = "/usr/bin/amazon-ssm-agent"
 DATABASE: Final = "/var/lib/rpm/rpmdb.sqlite"
-ELSEWHERE: Final = "agent.service,agent.channel,node"
+ELSEWHERE: Final = "agent.service,agent.channel,node,hygiene"
 """Judged on whole nodes (``test_whole_node``): these have no service manager and no Region."""
 
 INSTALL: Final = "rpm --dbpath /var/lib/rpm -i --nodeps --noscripts --force"

@@ -119,6 +119,17 @@ def test_a_worker_of_an_earlier_start(node: WholeNode) -> None:
     assert said["agent.service"] in {"warn left-over-worker", "warn several-workers"}
 
 
+def test_only_a_worker_of_an_earlier_start(node: WholeNode) -> None:
+    """It holds its connection, but nobody knows what becomes of a command."""
+    node.restart("touch /run/standin/leave")
+    node.restart("touch /run/standin/alone")
+    node.log(lambda tree: tree.work(tree.now_s - 0.5, tree.now_s))
+    said = node.judge(UNSTEERED)
+    assert said["agent.service"] == "warn left-over-worker"
+    assert said["agent.channel"] == "unknown unproven"
+    assert said.report["summary"].endswith("explains agent.channel")
+
+
 def test_full_disk(node: WholeNode) -> None:
     node.do(
         "cp -a /var/lib/amazon/ssm /run/kept\n"
@@ -148,6 +159,40 @@ def test_endpoint_overrides(node: WholeNode) -> None:
     node.do("sed -i '/vpce/d' /etc/hosts; " + PEER)
     said = node.judge(f"{UNSTEERED},clock.offset")
     assert said["node.endpoints"].startswith("crit dns-")
+
+
+def test_a_variable_of_the_shell_does_not_move_the_agent(node: WholeNode) -> None:
+    said = node.judge(f"{UNSTEERED} --only node.endpoints", start="AWS_REGION=us-east-1")
+    assert said["node.endpoints"] == "ok ok"
+
+
+ENDS_AT_ONCE = f"""\
+systemctl stop {UNIT}
+mkdir -p /etc/systemd/system/{UNIT}.d
+printf '[Service]\\nExecStart=\\nExecStart=/bin/true\\n' > /etc/systemd/system/{UNIT}.d/ends.conf
+systemctl daemon-reload; systemctl start {UNIT}; sleep 0.3
+"""
+
+
+@pytest.mark.parametrize(
+    ("why", "root"),
+    [
+        ("rm -rf /var/lib/amazon /root/.aws /var/log/amazon", "node.identity"),
+        ("printf '{\"Agent\"' > /etc/amazon/ssm/amazon-ssm-agent.json", "node.endpoints"),
+    ],
+)
+def test_an_agent_that_ends_at_once(node: WholeNode, why: str, root: str) -> None:
+    """Without an identity, or with a broken configuration, it ends, and systemd waits 90 s."""
+    node.do(f"{why}\n{ENDS_AT_ONCE}")
+    left_out = f"{UNSTEERED},agent.files"  # the drop-in is the test's own
+    said = node.judge(f"{left_out} --region eu-central-1")
+    assert said["agent.service"] == "crit auto-restart"
+    causes = {item["id"]: item.get("caused_by") for item in said.report["checks"]}
+    assert causes["agent.service"] == root
+    assert causes["agent.running"] == causes["agent.channel"] == "agent.service"
+    if root == "node.identity":
+        said = node.judge(f"{left_out} --preflight --region eu-central-1")
+        assert said.bad == {}
 
 
 def test_before_registration(node: WholeNode) -> None:

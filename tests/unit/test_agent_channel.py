@@ -12,16 +12,18 @@ from nodecheck.checks import agent_channel, channel_causes
 from nodecheck.checks.agent_channel import judge
 from nodecheck.checks.channel_causes import recognise
 from nodecheck.checks.channel_evidence import quote
+from nodecheck.checks.service_processes import left_over
 from nodecheck.model.agent import Channel, Installation, InstallFacts
 from nodecheck.model.channel import PROXY, AgentCredentials, Way, ways_of
 from nodecheck.model.endpoints import Endpoint, EndpointFacts, Need, Reach, Sighting
 from nodecheck.model.errors import Absent, Denied, ProbeError
 from nodecheck.model.install import RunningFacts, UnreadImage
+from nodecheck.model.service import ProcessUse, ServiceProcesses
 from nodecheck.probes import agent_channel as probe
 from nodecheck.probes import agent_credential_times
 from tests import agent_logs
 from tests.agent_logs import MAIN, NOW, TREES, Tree, recorded
-from tests.channel_node import CORE_PID, LOGS, WAYS, host_of, look, row, running
+from tests.channel_node import CORE_PID, LOGS, WAYS, WORKER_PID, host_of, look, row, running
 from tests.fake_host import FakeFiles, fake_host, file_state
 
 if TYPE_CHECKING:
@@ -213,6 +215,13 @@ def test_one_address_for_all_services(name: str, pid: int, expected: tuple[str, 
     assert outcome(judge(INSTALLED, running(tree), shared(tree, pid), AT)) == expected
 
 
+def test_what_keeps_an_agent_from_any_answer_is_named() -> None:
+    facts = shared(recorded("never-answered"), 101)
+    verdict = judge(INSTALLED, running(recorded("never-answered")), facts, AT)
+    assert [item.reason for item in verdict.findings] == ["unproven", "name-not-found"]
+    assert "may carry other requests" in verdict.message
+
+
 def test_errors_of_the_websocket_alone_do_not_matter_to_who_polls() -> None:
     tree = recorded("websocket-down")
     late = b"2026-11-23 14:49:50 ERROR [f @ g.go.1] Failed to dial websocket: EOF\n"
@@ -286,6 +295,22 @@ def test_processes() -> None:
     assert outcome(verdict_on(young.finish())) == ("unknown", "starting")
     old = InstallFacts((replace(INSTALLED.installations[0], version="2.3.714.0"),), ())
     assert judge(old, running(tree), facts, AT).status.value == "ok"
+
+
+def test_a_worker_of_an_earlier_start_proves_nothing() -> None:
+    tree = recorded("healthy")
+    seen = ServiceProcesses(
+        (
+            ProcessUse(CORE_PID, "amazon-ssm-agent", "", 1),
+            ProcessUse(WORKER_PID, "ssm-agent-worker", "", 1),
+        ),
+    )
+    assert left_over(seen) == {WORKER_PID}
+    for rows in (MATCHED, ELSEWHERE):
+        facts = replace(look(tree, rows), left_over=left_over(seen))
+        assert outcome(judge(INSTALLED, running(tree), facts, AT)) == ("unknown", "unproven")
+    child = replace(seen.processes[1], parent_pid=CORE_PID)
+    assert left_over(replace(seen, processes=(seen.processes[0], child))) == frozenset()
 
 
 def test_what_another_user_or_a_copy_elsewhere_runs_proves_nothing() -> None:

@@ -51,6 +51,42 @@ def test_a_wrong_clock_is_the_root_of_all_that_follows() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    "root",
+    [
+        bad("node.identity", "not-registered"),
+        bad("node.endpoints", "agent-config-refused", status=Status.WARN),
+    ],
+)
+def test_an_agent_that_ends_because_it_must_is_not_the_root(root: Verdict) -> None:
+    found = roots(
+        bad("agent.running", "not-running"),
+        bad("agent.service", "auto-restart"),
+        bad("agent.channel", "not-running"),
+        root,
+    )
+    assert found["agent.service"] == root.check_id
+    assert found["agent.running"] == "agent.service"
+    assert found[root.check_id] is None
+
+
+@pytest.mark.parametrize(
+    "root",
+    [
+        bad("node.credentials", "metadata-no-reply", status=Status.UNKNOWN),
+        bad("node.identity", "not-understood", status=Status.UNKNOWN),
+    ],
+)
+def test_without_who_and_where_nothing_else_is_known(root: Verdict) -> None:
+    found = roots(
+        bad("agent.version", "offered-version-unknown", status=Status.UNKNOWN),
+        bad("node.endpoints", "no-region", status=Status.UNKNOWN),
+        root,
+    )
+    assert found["node.endpoints"] == root.check_id
+    assert found["agent.version"] == "node.endpoints"
+
+
 def test_a_dead_service_explains_what_does_not_run() -> None:
     found = roots(
         bad("agent.running", "not-running"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import locale
+import sys
 from datetime import UTC, datetime
 from email.utils import formatdate
 
@@ -105,7 +106,8 @@ def test_anything_but_an_imf_fixdate_is_refused(text: str) -> None:
     assert len(str(caught.value)) < 100
 
 
-@given(st.integers(0, 253_402_300_799))
+# The C library of Windows ends with the year 3000.
+@given(st.integers(0, 32_535_215_999 if sys.platform == "win32" else 253_402_300_799))
 def test_every_date_of_the_standard_library_is_read(seconds: int) -> None:
     assert parse(formatdate(seconds, usegmt=True)) == seconds
 
@@ -122,7 +124,7 @@ def test_the_parser_never_crashes(text: str) -> None:
 def test_no_locale_is_asked() -> None:
     before = locale.setlocale(locale.LC_TIME)
     try:
-        locale.setlocale(locale.LC_TIME, "C.UTF-8")
+        locale.setlocale(locale.LC_TIME, "de-DE" if sys.platform == "win32" else "C.UTF-8")
         assert parse(DATE) == DATE_S
     finally:
         locale.setlocale(locale.LC_TIME, before)

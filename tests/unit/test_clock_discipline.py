@@ -337,12 +337,6 @@ def test_the_rival_goes_and_the_synchronised_one_stays() -> None:
     ]
 
 
-def test_windows_is_not_forgotten() -> None:
-    windows = RunningDaemon(Discipline.W32TIME, 4, "")
-    fix = clock_fix.clock_fixes(only(windows))[0]
-    assert (fix.command, fix.shell) == ("w32tm /resync /force", "powershell")
-
-
 def test_what_is_installed_but_does_not_run_is_said() -> None:
     setup = Setup(
         (

@@ -10,13 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nodecheck import policies
+from nodecheck.model.agent_place import LINUX, WINDOWS
 from nodecheck.model.clock import ClockPolicy
 from nodecheck.model.errors import Denied
 from nodecheck.model.node import Platform
 from nodecheck.model.settings import DEFAULTS, Settings
 from nodecheck.model.skew import SkewFacts, read_refusals, read_storage_tolerances
-from nodecheck.probes.clock_agent_log import LOGS, TAIL_BYTES, look
+from nodecheck.probes.clock_agent_log import TAIL_BYTES, look
 from tests.fake_host import FakeFiles, fake_host
+
+LOGS = (LINUX.error_log, LINUX.log)
 
 SLOW = (
     "InvalidSignatureException: Signature expired: 20250205T072745Z is now earlier than "
@@ -116,6 +119,13 @@ def test_only_the_end_of_a_log_is_read() -> None:
 )
 def test_logs_that_say_nothing(content: str) -> None:
     assert seen(content) == SkewFacts()
+
+
+def test_windows_keeps_them_elsewhere() -> None:
+    host = fake_host(FakeFiles({WINDOWS.error_log: f"{LINE}{SLOW}".encode()}))
+    windows = replace(host, platform=Platform("windows", "Windows", "AMD64"))
+    assert look(windows).source == "C:/ProgramData/Amazon/SSM/Logs/errors.log"
+    assert look(host) == SkewFacts()
 
 
 def test_logs_that_cannot_be_read_say_nothing() -> None:

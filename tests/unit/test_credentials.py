@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from dataclasses import replace
 from datetime import timedelta
 
@@ -285,6 +286,14 @@ def test_exact_commands_for_faults_of_the_service() -> None:
         f"aws ec2 associate-iam-instance-profile --instance-id {INSTANCE} --region {REGION}"
         " --iam-instance-profile Name=PROFILE"
     )
+
+
+def test_a_name_that_somebody_invented_is_one_word_of_a_command() -> None:
+    lax = file(closed=False, mode=0o644)
+    path = "/srv/x'; reboot; '/c"
+    lax = replace(lax, file=replace(lax.file, path=path))
+    words = shlex.split(fix_of(replace(HEALTHY, files=with_files(lax))))
+    assert words == ["chown", "root:root", path, "&&", "chmod", "600", path]
 
 
 def test_what_is_said_of_each_source() -> None:

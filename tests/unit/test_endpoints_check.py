@@ -166,6 +166,9 @@ def test_without_corrected_time_dates_prove_nothing() -> None:
 
 
 PORTALS: Final = {
+    "page of a proxy that intercepts": replace(
+        FINE, issuers=ZSCALER, status=503, headers={"content-type": "text/html"}
+    ),
     "redirect": Reach(status=302, headers={"location": "http://portal/"}),
     "page": Reach(status=200, headers={"content-type": "text/html"}),
     "network authentication": Reach(status=511, headers={"content-type": "text/html"}),

@@ -7,7 +7,15 @@ import re
 import pytest
 
 from nodecheck.catalogue import CHECKS
-from nodecheck.checks import agent_files, agent_signature, agent_signing_key, agent_snap_signature
+from nodecheck.checks import (
+    agent_authenticode,
+    agent_files,
+    agent_signature,
+    agent_signing_key,
+    agent_snap_signature,
+    agent_windows_files,
+    agent_windows_running,
+)
 
 SECTIONS = ("WHAT IS JUDGED", "LIMITS", "HOW TO MEND", "SOURCES")
 EXPLANATIONS = [pytest.param(check.explanation, id=check.check_id) for check in CHECKS]
@@ -27,6 +35,21 @@ def test_sections_and_lines(text: str) -> None:
 
 
 CODES = {
+    agent_authenticode: (
+        "not-observed unsupported-signature untrusted-root chain-incomplete not-verified"
+        " timestamp-not-verified clock-wrong time-not-known unsigned bad-digest bad-signature"
+        " malformed-signature malformed-program truncated kind appended-data weak-digest"
+        " self-issued wrong-publisher wrong-usage signer-differs expired not-yet-valid"
+        " dated-in-future revoked distrusted refused-by-policy bad-timestamp"
+    ),
+    agent_windows_files: (
+        "unquoted-path not-observed unproven-digests missing start-overridden shadowed writable"
+        " owner folder-writable folder-owner folder-link"
+    ),
+    agent_windows_running: (
+        "unproven no-permission hidden-process locked not-running image-not-signed image-replaced"
+        " other-path not-root"
+    ),
     agent_files: (
         "unit-edited unit-missing start-extended weak-digest not-observed unproven-digests no-files"
         " no-package timeout channel-not-verified update-in-progress digest missing kind"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -185,6 +186,9 @@ def see(
         (see(files_say(), NOT_ASKED, survey=NOT_INSTALLED), OK, "ok"),
         (see(NOBODY, NOT_ASKED, survey=ProbeError("x")), CRIT, "not-registered"),
         (see(files_say(runtime=runtime("ECS", node_id="ecs:c_t")), NOT_ASKED), OK, "ok"),
+        # a file that somebody else wrote, or an agent that is not known yet
+        (see(files_say(runtime=runtime("Bogus")), NOT_ASKED), UNKNOWN, "not-understood"),
+        (see(files_say(runtime=runtime(node_id="x")), NOT_ASKED), UNKNOWN, "not-understood"),
     ],
 )
 def test_verdicts(verdict: Verdict, status: Status, reason: str) -> None:
@@ -242,6 +246,13 @@ def test_who_is_nobody_is_told_how_to_register() -> None:
         " && systemctl restart amazon-ssm-agent"
     )
     assert "create-activation" in verdict.message
+
+
+def test_a_name_that_somebody_invented_is_one_word_of_a_command() -> None:
+    lax = key("a'; reboot; '", mode=0o644)
+    (fix,) = see(files_say(keys=(key(), lax)), NOT_ASKED).fixes
+    words = shlex.split(fix.command)
+    assert words == ["chown", "root:root", lax.path, "&&", "chmod", "600", lax.path]
 
 
 def test_every_reason_is_explained() -> None:

@@ -22,15 +22,18 @@ FOLDERS: Final = {"model", "trust", "host", "checks", "probes", "aws", "sinks"}
 # Single modules beside the rooms, each with a row below: what wires looks, judgements, the run and
 # the command line.
 LOOKS: Final = {"plan", "found", "clock_looks", "agent_looks", "health_looks", "node_looks"} | {
-    "probing"
+    "hygiene_looks",
+    "probing",
 }
 JUDGES: Final = {"policies", "clock_judges", "agent_judges", "health_judges", "node_judges"} | {
+    "hygiene_judges",
     "catalogue",
     "causes",
 }
 DELIVERING: Final = {"outlets", "spooling", "delivering"}
 RUN: Final = LOOKS | JUDGES | DELIVERING | {"looking", "judging", "stages", "run"}
 CLI: Final = {"arguments", "manual", "running", "telling", "settings", "settings_file", "flags"} | {
+    "settings_parameter",
     "spool_command",
     "completion",
 }
@@ -49,11 +52,13 @@ MAY_IMPORT: Final = {
     "clock_looks": {"plan", "found", "probes", "model"},
     "agent_looks": {"plan", "found", "policies", "checks", "probes", "trust", "model"},
     "health_looks": {"plan", "found", "policies", "probes", "model"},
+    "hygiene_looks": {"plan", "probes", "model"},
     "node_looks": {"plan", "found", "policies", "probes", "model"},
     "probing": LOOKS | {"probes", "model"},
     "clock_judges": {"plan", "policies", "checks", "commit", "model"},
     "agent_judges": {"plan", "policies", "checks", "trust", "model"},
     "health_judges": {"plan", "policies", "checks", "model"},
+    "hygiene_judges": {"plan", "checks", "model"},
     "node_judges": {"plan", "policies", "checks", "model"},
     "catalogue": {"plan"} | JUDGES,
     "causes": {"plan"},
@@ -76,7 +81,8 @@ MAY_IMPORT: Final = {
         "host",
         "model",
     },
-    "settings": {"settings_file", "aws", "host", "model"},
+    "settings": {"settings_file", "settings_parameter", "aws", "host", "model"},
+    "settings_parameter": {"aws", "host", "probes", "model"},
     "settings_file": {"host", "model"},
     "arguments": {"model"},
     "flags": {"catalogue", "model"},

@@ -226,7 +226,69 @@ def test_waivers(expires: str, now: datetime | None, status: Status, reasons: li
     assert waived.status is status
     assert [finding.reason for finding in waived.findings] == reasons
     assert "it is broken" in waived.message
-    assert waive(ok(), (waiver,), now) == ok()
     bug = bad("a.b", "internal-error")
     assert waive(bug, (waiver,), now) == bug
     assert waive(bad("a.c"), (waiver,), now) == bad("a.c")
+
+
+def waiver(expires: str = "2023-11-14", *reasons: str) -> Waiver:
+    return Waiver("a.b", "lab", "me", expires, reasons)
+
+
+def test_a_waived_check_still_shows_what_it_found() -> None:
+    findings = tuple(Finding("broken", f"it is {number}") for number in range(8))
+    waived = waive(Verdict.of("a.b", Status.CRIT, findings), (waiver(),), NOW)
+    assert waived.message.endswith("(lab): it is 0; it is 1; it is 2; it is 3; it is 4; and 3 more")
+
+
+def test_an_expired_waiver_is_a_warning_also_where_nothing_is_found() -> None:
+    assert waive(ok(), (waiver(),), NOW) == ok()
+    assert waive(ok(), (waiver("2023-11-13"),), None) == ok()
+    left = waive(ok(), (waiver("2023-11-13"),), NOW)
+    assert (left.status, left.reason) == (Status.WARN, "waiver-expired")
+    assert "expired on 2023-11-13" in left.message
+    assert left.evidence == ok().evidence
+    assert waive(ok(), (waiver("2023-11-13"), waiver()), NOW) == ok()  # renewed
+    skip = Verdict.skip("a.b", SkipReason.OFFLINE, "not looked at")
+    assert waive(skip, (waiver("2023-11-13"),), NOW) == skip
+
+
+@pytest.mark.parametrize(
+    ("waivers", "found", "status", "reasons"),
+    [
+        ([waiver("2023-11-14", "broken")], ["broken"], Status.SKIP, []),
+        ([waiver("2023-11-14", "broken")], ["worse"], Status.CRIT, ["worse", "waiver-too-narrow"]),
+        (
+            [waiver("2023-11-14", "broken")],
+            ["broken", "worse"],
+            Status.CRIT,
+            ["broken", "worse", "waiver-too-narrow"],
+        ),
+        ([waiver("2023-11-14", "broken", "worse")], ["broken", "worse"], Status.SKIP, []),
+        (
+            [waiver("2023-11-14", "broken"), waiver("2023-12-01", "worse")],
+            ["broken", "worse"],
+            Status.SKIP,
+            [],
+        ),
+        (
+            [waiver("2023-11-13", "broken"), waiver("2023-12-01", "worse")],
+            ["broken", "worse"],
+            Status.CRIT,
+            ["broken", "worse", "waiver-too-narrow", "waiver-expired"],
+        ),
+        ([waiver("2023-11-13", "broken")], ["broken"], Status.CRIT, ["broken", "waiver-expired"]),
+        ([waiver()], ["broken", "worse"], Status.SKIP, []),
+    ],
+)
+def test_a_waiver_hides_only_what_it_covers(
+    waivers: list[Waiver], found: list[str], status: Status, reasons: list[str]
+) -> None:
+    findings = tuple(Finding(reason, f"it is {reason}") for reason in found)
+    verdict = Verdict.of("a.b", Status.CRIT, findings, evidence=ok().evidence)
+    waived = waive(verdict, tuple(waivers), NOW)
+    assert waived.status is status
+    assert [item.reason for item in waived.findings] == reasons
+    for reason in found if status is Status.SKIP else ():
+        assert f"it is {reason}" in waived.message
+    assert waived.evidence == verdict.evidence

@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 
 import pytest
 
+from nodecheck.model.agent_place import LINUX
 from nodecheck.model.errors import Denied, ProbeError
 from nodecheck.model.node import NodeFacts
 from nodecheck.probes import node_identity
 from tests.fake_host import FakeFiles, fake_host
 
-CONFIG = node_identity.IDENTITY_CONFIG
-REGISTRATION = node_identity.REGISTRATION
+CONFIG = LINUX.identity_config
+REGISTRATION = LINUX.registration
 VENDOR = "/sys/class/dmi/id/sys_vendor"
 TAG = "/sys/class/dmi/id/board_asset_tag"
 HYBRID = "mi-0123456789abcdef0"

@@ -106,6 +106,12 @@ def bad(check_id: str, *reasons: str, status: Status = Status.CRIT) -> Verdict:
         (bad("agent.installed", "half-installed"), "preflight", False),
         (bad("agent.service", "not-running"), "image", True),
         (bad("agent.service", "not-running", "masked"), "image", False),
+        (bad("agent.service", "worker-missing"), "image", True),  # an instance without a role
+        (bad("agent.service", "auto-restart"), "image", False),
+        (bad("agent.service", "auto-restart"), "preflight", True),  # it finds no identity
+        (bad("agent.service", "restart-loop"), "preflight", True),
+        (bad("agent.service", "restart-loop", "not-root"), "preflight", False),
+        (bad("agent.service", "auto-restart"), "node", False),
         (bad("agent.running", "not-signed"), "image", False),
         (bad("node.identity", "internal-error"), "image", False),
         (bad("agent.signature", "bad-signature"), "preflight", False),

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from nodecheck.host.door import SETTINGS_FILE
 from nodecheck.model.errors import ConfigError
-from nodecheck.model.node import FileKind
+from nodecheck.model.node import FileKind, Platform
 from nodecheck.model.settings import KEYS
 from nodecheck.settings import load
 from tests.fake_host import FakeFiles, fake_host, file_state
@@ -127,9 +129,11 @@ def test_limits_in_the_wrong_order_are_an_error() -> None:
     assert "clock.warn_s: 400 is more than clock.tolerance_s, which is 300" in problem
 
 
-def test_a_key_that_no_check_uses_is_told() -> None:
+def test_every_key_is_used_by_some_check() -> None:
     host = fake_host(environment={"NODECHECK_TRUST_PUBLISHERS": "Amazon.com Services LLC"})
-    assert load(host, CHECKS).unused == ("trust.publishers",)
+    settings = load(host, CHECKS)
+    assert settings.unused == ()
+    assert settings.texts("trust.publishers") == ("Amazon.com Services LLC",)
 
 
 def test_root_does_not_believe_what_a_link_or_a_folder_lets_others_write() -> None:
@@ -219,3 +223,28 @@ def test_server_forms(text: str) -> None:
 def test_wrong_server_forms(text: str) -> None:
     with pytest.raises(ConfigError):
         load(fake_host(environment={"NODECHECK_CLOCK_SERVERS": text}), CHECKS)
+
+
+@pytest.mark.parametrize(
+    ("system", "path", "is_good"),
+    [
+        ("linux", "/x", True),
+        ("linux", "C:/x", False),
+        ("windows", "C:/x", True),
+        ("windows", "C:\\x y", True),
+        ("windows", "//server/share/x", True),
+        ("windows", "/x", False),
+        ("windows", "C:x", False),
+        ("linux", "x", False),
+    ],
+)
+def test_a_path_must_be_one_of_this_system(system: str, path: str, is_good: bool) -> None:  # noqa: FBT001
+    host = fake_host(environment={"NODECHECK_STATE_DIR": path})
+    host = replace(host, platform=Platform(system, system, "x86_64"))
+    if is_good:
+        assert load(host, CHECKS).text("state.dir") == path
+    else:
+        with pytest.raises(ConfigError, match="path"):
+            load(host, CHECKS)
+    place = replace(host, environment={"NODECHECK_TRUST_PACKAGE_DIR": "https://x.test/y"})
+    assert load(place, CHECKS).text("trust.package_dir") == "https://x.test/y"

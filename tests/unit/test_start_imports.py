@@ -25,25 +25,23 @@ PROGRAM: Final = """
 import os, sys
 from nodecheck.cli import main
 code = main(sys.argv[1:])
-os.write(int(os.environ["MODULES"]), "\\n".join(sys.modules).encode())
+with open(os.environ["MODULES"], "w") as modules:
+    modules.write("\\n".join(sys.modules))
 """
 
 
 def modules_after(arguments: Sequence[str], state: Path) -> set[str]:
     """Run the command line in a process of its own and return all that it imported."""
-    reader, writer = os.pipe()
-    with os.fdopen(reader, "rb") as modules:
-        environment = {"NODECHECK_STATE_DIR": str(state), "MODULES": str(writer)}
-        done = subprocess.run(
-            [sys.executable, "-P", "-c", PROGRAM, *arguments],
-            env=environment | {"PYTHONPATH": str(TOP)},
-            pass_fds=[writer],
-            capture_output=True,
-            timeout=60,
-            check=False,
-        )
-        os.close(writer)
-        found = set(modules.read().decode().split())
+    environment = {"NODECHECK_STATE_DIR": str(state), "MODULES": str(state / "modules")}
+    kept = {name: os.environ[name] for name in ("SYSTEMROOT",) if name in os.environ}
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", PROGRAM, *arguments],
+        env=environment | {"PYTHONPATH": str(TOP)} | kept,
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    found = set((state / "modules").read_text().split())
     assert "nodecheck.cli" in found, done.stderr.decode()
     return found
 

@@ -1,0 +1,75 @@
+"""What this nodecheck is made of, as far as possible in the words of the parts themselves.
+
+A built program has no package metadata. What does not tell its version is told by the build
+(``BUILT_WITH``). The names are those of the release's bill of materials, with which
+``scripts/verify-release`` compares them.
+"""
+
+from __future__ import annotations
+
+from nodecheck.commit import BUILT_AT, BUILT_WITH, COMMIT
+from nodecheck.model.moment import instant
+
+
+def origin() -> dict[str, str]:
+    """Return which commit this is, and of when."""
+    when = f"{instant(BUILT_AT * 10**9):%Y-%m-%d %H:%M:%S} UTC" if BUILT_AT else "not built"
+    return {"commit": COMMIT, "built": when}
+
+
+def parts() -> dict[str, str]:
+    """Return the versions of the interpreter, the libraries in it, and all dependencies."""
+    told = dict(part.split(" ") for part in BUILT_WITH.split(", ") if part)
+    return dict(sorted((_interpreter() | _dependencies() | told).items()))
+
+
+def _interpreter() -> dict[str, str]:
+    import decimal
+    import platform
+    import pyexpat
+    import sqlite3
+    import ssl
+    import zlib
+
+    return {
+        "python": platform.python_version(),
+        "openssl": ssl.OPENSSL_VERSION.split(" ")[1],
+        "sqlite": sqlite3.sqlite_version,
+        # That of the build: PyInstaller's bootloader loads the host's, which then serves both.
+        "zlib": zlib.ZLIB_VERSION,
+        "expat": pyexpat.EXPAT_VERSION.removeprefix("expat_"),
+        "mpdecimal": getattr(decimal, "__libmpdec_version__", "none"),
+    }
+
+
+def _dependencies() -> dict[str, str]:
+    import _cffi_backend
+    import botocore
+    import certifi
+    import charset_normalizer
+    import cryptography
+    import dateutil
+    import idna
+    import jmespath
+    import psutil
+    import requests
+    import six
+    import urllib3
+    from cryptography.hazmat.backends.openssl import backend
+
+    found = {
+        "botocore": botocore,
+        "certifi": certifi,
+        "cffi": _cffi_backend,
+        "charset-normalizer": charset_normalizer,
+        "cryptography": cryptography,
+        "idna": idna,
+        "jmespath": jmespath,
+        "psutil": psutil,
+        "python-dateutil": dateutil,
+        "requests": requests,
+        "six": six,
+        "urllib3": urllib3,
+    }
+    own_openssl = {"openssl-of-cryptography": backend.openssl_version_text().split(" ")[1]}
+    return {name: str(module.__version__) for name, module in found.items()} | own_openssl

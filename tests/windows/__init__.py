@@ -1,0 +1,1 @@
+"""Tests that run inside Windows' own Python: ``scripts/windows test``."""

@@ -1,0 +1,134 @@
+"""A stand-in agent on the lane's Windows: signed executables, service key, and the service."""
+
+from __future__ import annotations
+
+import datetime as dt
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from nodecheck.model.install import EXECUTABLES
+from tests.windows_lane import SCRIPT
+
+if TYPE_CHECKING:
+    from tests.windows_lane import Lane
+
+SOURCE: Final = Path(__file__).parent / "assets/windows_service.c"
+AMAZON: Final = "Amazon.com Services LLC"
+IMAGE: Final = r"C:\Program Files\Amazon\SSM\amazon-ssm-agent.exe"
+KEY: Final = r"HKLM\SYSTEM\CurrentControlSet\Services\AmazonSSMAgent"
+
+
+def make_signer(folder: Path, owner: str) -> tuple[Path, Path]:
+    """Return the chain and the key of a code signer; no node trusts its root."""
+    root_key, key = (rsa.generate_private_key(65537, 2048) for _ in range(2))
+    root_name, name = _name("Test Root"), _name(owner)
+    usage = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CODE_SIGNING])
+    limits = x509.BasicConstraints(ca=True, path_length=None)
+    root = _certificate(root_name, root_name, root_key).add_extension(limits, critical=True)
+    leaf = _certificate(name, root_name, key).add_extension(usage, critical=False)
+    pem = serialization.Encoding.PEM
+    folder.mkdir(parents=True, exist_ok=True)
+    chain, private = folder / "signer.pem", folder / "signer.key"
+    signed = [item.sign(root_key, hashes.SHA256()).public_bytes(pem) for item in (leaf, root)]
+    chain.write_bytes(b"".join(signed))
+    form, plain = serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    private.write_bytes(key.private_bytes(pem, form, plain))
+    return chain, private
+
+
+def _name(owner: str) -> x509.Name:
+    kinds = (NameOID.ORGANIZATION_NAME, NameOID.COMMON_NAME)
+    return x509.Name([x509.NameAttribute(kind, owner) for kind in kinds])
+
+
+def _certificate(
+    name: x509.Name, issuer: x509.Name, key: rsa.RSAPrivateKey
+) -> x509.CertificateBuilder:
+    now = dt.datetime.now(dt.UTC)
+    return (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(issuer)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - dt.timedelta(days=9))
+        .not_valid_after(now + dt.timedelta(days=90))
+    )
+
+
+def make_program(folder: Path, owner: str = AMAZON) -> Path:
+    """Return the stand-in, signed by this owner."""
+    certificate, key = make_signer(folder, owner)
+    plain, signed = folder / "plain.exe", folder / "signed.exe"
+    compiler = "x86_64-w64-mingw32-gcc"
+    subprocess.run([compiler, "-O2", "-s", "-o", plain, SOURCE, "-ladvapi32"], check=True)
+    sign: list[str | Path] = [
+        "osslsigncode",
+        "sign",
+        "-certs",
+        certificate,
+        "-key",
+        key,
+        "-h",
+        "sha256",
+    ]
+    subprocess.run([*sign, "-in", plain, "-out", signed], check=True, capture_output=True)
+    return signed
+
+
+@dataclass(frozen=True)
+class WindowsAgent:
+    """The agent in one lane."""
+
+    lane: Lane
+
+    @property
+    def folder(self) -> Path:
+        """Return where its executables are."""
+        return self.lane.drive / "Program Files/Amazon/SSM"
+
+    def install(self, program: Path, version: str = "3.3.1142.0") -> None:
+        """Put the executables and the service there; it is not started."""
+        self.remove()
+        self.folder.mkdir(parents=True)
+        for name in EXECUTABLES:
+            shutil.copy(program, self.folder / f"{name}.exe")
+        self._windows("sc", "create", "AmazonSSMAgent", "binPath=", f'"{IMAGE}"', "start=", "auto")
+        self._windows("reg", "add", KEY, "/v", "Version", "/t", "REG_SZ", "/d", version, "/f")
+
+    def start(self) -> None:
+        """Start the service."""
+        self._windows("sc", "start", "AmazonSSMAgent")
+
+    def stop(self) -> None:
+        """Stop the service."""
+        self._windows("sc", "stop", "AmazonSSMAgent")
+
+    def remove_service(self) -> None:
+        """Take the service away and leave the files, as an update that broke off does."""
+        self._windows("sc", "stop", "AmazonSSMAgent")
+        self._windows("sc", "delete", "AmazonSSMAgent")
+
+    def remove(self) -> None:
+        """Take all of it away, whatever is there."""
+        self.remove_service()
+        shutil.rmtree(self.folder.parent, ignore_errors=True)
+
+    def _windows(self, *command: str) -> None:
+        """Run a tool of Windows; what it did is what nodecheck then sees."""
+        subprocess.run(
+            [SCRIPT, "run", *command],
+            env=self.lane.environment,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=60,
+            check=False,
+        )
