@@ -179,8 +179,20 @@ def _properties(report: Report) -> dict[str, object]:
         "bound_s": _finite(reading[1]),
         "clock_source": _text(reading[2]),
         "duration_ms": report.run.duration_ms,
+        **_of_agent(report),
         "checks": _outcomes(report),
     }
+
+
+def _of_agent(report: Report) -> dict[str, object]:
+    """Return what queries sort agents by; what is not known is not in it."""
+    found = measures(report)
+    told = {
+        "agent_version": _text(found.agent_version) or None,
+        "behind_days": found.behind_days,
+        "key_days": found.key_days,
+    }
+    return {name: value for name, value in told.items() if value is not None}
 
 
 def _outcomes(report: Report) -> dict[str, dict[str, str]]:

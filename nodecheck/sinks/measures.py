@@ -15,7 +15,7 @@ LARGEST: Final = 1e12
 
 @dataclass(frozen=True, slots=True)
 class Measures:
-    """Numbers; None is: not measured, or not a number."""
+    """Numbers; None is: not measured, or not a number. ``agent_version`` '' is: not known."""
 
     offset_s: float | None
     bound_s: float | None
@@ -23,6 +23,7 @@ class Measures:
     tolerance_s: float | None
     behind_days: float | None
     key_days: float | None
+    agent_version: str
 
 
 def measures(report: Report) -> Measures:
@@ -37,6 +38,7 @@ def measures(report: Report) -> Measures:
         tolerance_s=tolerance_s if tolerance_s is not None and tolerance_s > 0 else None,
         behind_days=_behind_days(report),
         key_days=_number(_evidence(report, "agent.signing-key", "days_left")),
+        agent_version=str(_evidence(report, "agent.version", "installed_version") or ""),
     )
 
 

@@ -202,7 +202,7 @@ def test_the_window_gives_the_runbook_what_it_needs() -> None:
 
 EVENT = emf_document(
     reports.report(
-        *(reports.ok(name) for name in reports.IDS if name != "agent.signing-key"),
+        *(reports.right(name) for name in reports.IDS if name != "agent.signing-key"),
         reports.bad("agent.signing-key", Status.WARN, "expiring"),
     ),
     CloudWatchPolicy(),

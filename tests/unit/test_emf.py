@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from nodecheck.model.report import ClockReading
 from nodecheck.model.reporting import CloudWatchPolicy
-from nodecheck.model.verdict import SkipReason, Status, Verdict
+from nodecheck.model.verdict import Evidence, SkipReason, Status, Verdict
 from nodecheck.sinks import emf
-from tests.reports import IDS, bad, ok, report
+from tests.reports import IDS, bad, ok, report, right
 
 POLICY = CloudWatchPolicy()
 MOMENT_MS = 1_795_446_000_000
@@ -62,8 +62,16 @@ def test_the_event_has_metrics_by_fleet_and_the_node_as_a_property() -> None:
 
 
 def test_an_event_of_all_checks_stays_within_its_price() -> None:
-    # 1,364 bytes and 26 of overhead, 1,460 times a month at 0.502 USD/GB: 0.1 cent.
-    assert len(emf.emf_line(report(), POLICY, MOMENT_MS)) <= 1_370
+    # 1,410 bytes and 26 of overhead, 1,460 times a month at 0.502 USD/GB: 0.1 cent.
+    whole = report(*(right(name) for name in IDS))
+    assert len(emf.emf_line(whole, POLICY, MOMENT_MS)) <= 1_415
+
+
+def test_an_event_tells_what_queries_sort_agents_by() -> None:
+    version = (Evidence("installed_version", "3.3.1.0"), Evidence("days_behind", 131))
+    found = document(report(Verdict.ok("agent.version", "fine", version)))
+    assert (found["agent_version"], found["behind_days"]) == ("3.3.1.0", 131)
+    assert "key_days" not in found
 
 
 def test_without_status_there_is_one_dimension_set() -> None:
