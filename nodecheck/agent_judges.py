@@ -236,5 +236,6 @@ AGENT_CHECKS: Final = (
         (InstallSurvey, KeyRing, ClockFacts),
         judge_key,
         only_online=True,
+        systems=("linux",),
     ),
 )

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from nodecheck.model.node import Platform
     from nodecheck.model.settings import Setting, Settings
     from nodecheck.model.trust import PinnedKey
+    from nodecheck.plan import Check
 
 
 COMMON_CODES: Final = frozenset({"not-observed", "no-permission", "timeout", "not-understood"})
@@ -47,13 +48,19 @@ def listing(platform: Platform) -> str:
 
     width = max(len(check_id) for check_id in BY_ID)
     lines = [
-        f"{check.check_id:<{width}}  {check.question}"
-        f"{' (needs the network)' if check.only_online else ''}\n"
+        f"{check.check_id:<{width}}  {check.question}{_limits(check, platform)}\n"
         for check in BY_ID.values()
     ]
     groups = ", ".join(dict.fromkeys(check.group for check in BY_ID.values()))
     lines.append(f"\ngroups, for --only and --skip: {groups}\n")
-    return "".join(lines) + f"all of them can be judged on this system ({platform.os_name})\n"
+    count = sum(platform.system in check.systems for check in BY_ID.values())
+    which = "all of them" if count == len(BY_ID) else f"{count} of them"
+    return "".join(lines) + f"{which} can be judged on this system ({platform.os_name})\n"
+
+
+def _limits(check: Check, platform: Platform) -> str:
+    here = "" if platform.system in check.systems else f" (not on {platform.system})"
+    return here or (" (needs the network)" if check.only_online else "")
 
 
 def explanation(check_id: str) -> str:

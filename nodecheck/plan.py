@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+SYSTEMS: Final = ("linux", "windows")
+"""What ``Platform.system`` may be: where checks can be judged."""
+
 JOIN_S: Final = 0.2
 """More than enough to put together facts that are there."""
 
@@ -108,6 +111,7 @@ class Check:
     needs: tuple[type, ...]
     judge: Callable[[Bench], Verdict]
     only_online: bool = False
+    systems: tuple[str, ...] = SYSTEMS
 
     @property
     def group(self) -> str:

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""Write packaging/nodecheck.1 and packaging/config.toml anew.
+"""Write packaging/nodecheck.1, packaging/config.toml and the table of checks in README.md anew.
 
     python -m scripts.make_texts
 
 The manual page is made of the parser, the catalogue and the settings; the settings file holds every
-key with its default, commented out. A test fails when either is no longer what this prints.
+key with its default, commented out; the table has a row for each check, and on which systems it is
+judged. A test fails when one is no longer what this prints.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from nodecheck import VERSION
 from nodecheck.catalogue import CHECKS
 from nodecheck.completion import commands
 from nodecheck.model.settings import KEYS, Kind
+from nodecheck.plan import SYSTEMS
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -24,7 +26,11 @@ if TYPE_CHECKING:
     from nodecheck.completion import Command, Word
     from nodecheck.model.settings import Key, Setting
 
-FOLDER: Final = Path(__file__).parents[1] / "packaging"
+TOP: Final = Path(__file__).parents[1]
+FOLDER: Final = TOP / "packaging"
+README: Final = TOP / "README.md"
+TABLE_BEGIN: Final = "<!-- python -m scripts.make_texts -->\n"
+TABLE_END: Final = "<!-- to here -->\n"
 
 SETTINGS_HEAD: Final = """\
 # Settings of nodecheck. Every line below is a default: remove the # to change it.
@@ -160,8 +166,28 @@ def _roff(text: str) -> str:
     return "\n".join(f"\\&{line}" if line.startswith(".") else line for line in lines)
 
 
-TEXTS: Final = {"nodecheck.1": manual_page, "config.toml": settings_file}
+def table_of_checks() -> str:
+    """Return the table of the README: each check, and on which systems it is judged."""
+    lines = ["| check | question | Linux | Windows |", "| --- | --- | --- | --- |"]
+    for check in CHECKS:
+        judged = ("yes" if system in check.systems else "-" for system in SYSTEMS)
+        lines.append(f"| `{check.check_id}` | {check.question} | {' | '.join(judged)} |")
+    return "\n".join(lines) + "\n"
+
+
+def readme() -> str:
+    """Return the README with the table as it must be."""
+    before, begin, rest = README.read_text("utf-8").partition(TABLE_BEGIN)
+    _, end, after = rest.partition(TABLE_END)
+    return before + begin + table_of_checks() + end + after
+
+
+TEXTS: Final = {
+    FOLDER / "nodecheck.1": manual_page,
+    FOLDER / "config.toml": settings_file,
+    README: readme,
+}
 
 if __name__ == "__main__":
-    for name, make in TEXTS.items():
-        (FOLDER / name).write_text(make(), "utf-8")
+    for path, make in TEXTS.items():
+        path.write_text(make(), "utf-8")

@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 import tomllib
+from typing import TYPE_CHECKING
 
 import pytest
 
-from nodecheck.catalogue import SELECTORS
+from nodecheck.catalogue import CHECKS, SELECTORS
 from nodecheck.completion import commands
 from nodecheck.host.door import SETTINGS_FILE
 from nodecheck.model.settings import DEFAULTS, KEYS
@@ -12,12 +13,24 @@ from nodecheck.settings import load
 from scripts import make_texts
 from tests.fake_host import FakeFiles, fake_host, file_state
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
 AGAIN = "no longer current; make it anew: python -m scripts.make_texts"
 
 
-@pytest.mark.parametrize("name", make_texts.TEXTS)
-def test_the_text_that_packages_ship_is_current(name: str) -> None:
-    assert (make_texts.FOLDER / name).read_text("utf-8") == make_texts.TEXTS[name](), AGAIN
+@pytest.mark.parametrize("path", make_texts.TEXTS, ids=lambda path: path.name)
+def test_a_text_that_is_made_is_current(path: Path) -> None:
+    assert path.read_text("utf-8") == make_texts.TEXTS[path](), AGAIN
+
+
+def test_the_readme_has_a_row_for_each_check_and_system() -> None:
+    """The parity of the systems is what the catalogue says, nothing else."""
+    table = make_texts.table_of_checks()
+    assert table in make_texts.README.read_text("utf-8")
+    rows = [line.split(" | ") for line in table.splitlines()[2:]]
+    assert len(rows) == len(CHECKS)
+    assert {cell.strip(" |") for row in rows for cell in row[2:]} == {"yes", "-"}
 
 
 def test_the_settings_file_changes_nothing() -> None:
