@@ -95,7 +95,11 @@ NO_CHANNEL: Final = (
 )
 
 CAUSES: Final = (
-    Cause("clock.discipline", ("will-not-step", "contradicted"), ("clock.offset",)),
+    Cause(
+        "clock.discipline",
+        ("will-not-step", "contradicted", "secure-time-wrong"),
+        ("clock.offset",),
+    ),
     Cause("clock.offset", (*UNMEASURED, "beyond-tolerance"), ("clock.forecast",)),
     Cause("clock.discipline", NOT_STEERED, ("clock.forecast",)),
     Cause("clock.offset", (*UNMEASURED, "timeout"), ("agent.signing-key",), ("time-not-known",)),

@@ -42,25 +42,25 @@ def version(*, verbose: bool) -> str:
     return f"nodecheck {VERSION}\n{lines}"
 
 
-def listing(platform: Platform) -> str:
+def listing(here: Platform) -> str:
     """Return every check with its question, and whether it applies to this node."""
     from nodecheck.catalogue import BY_ID
 
     width = max(len(check_id) for check_id in BY_ID)
     lines = [
-        f"{check.check_id:<{width}}  {check.question}{_limits(check, platform)}\n"
+        f"{check.check_id:<{width}}  {check.question}{_limits(check, here)}\n"
         for check in BY_ID.values()
     ]
     groups = ", ".join(dict.fromkeys(check.group for check in BY_ID.values()))
     lines.append(f"\ngroups, for --only and --skip: {groups}\n")
-    count = sum(platform.system in check.systems for check in BY_ID.values())
+    count = sum(here.system in check.systems for check in BY_ID.values())
     which = "all of them" if count == len(BY_ID) else f"{count} of them"
-    return "".join(lines) + f"{which} can be judged on this system ({platform.os_name})\n"
+    return "".join(lines) + f"{which} can be judged on this system ({here.os_name})\n"
 
 
-def _limits(check: Check, platform: Platform) -> str:
-    here = "" if platform.system in check.systems else f" (not on {platform.system})"
-    return here or (" (needs the network)" if check.only_online else "")
+def _limits(check: Check, here: Platform) -> str:
+    place = "" if here.system in check.systems else f" (not on {here.system})"
+    return place or (" (needs the network)" if check.only_online else "")
 
 
 def explanation(check_id: str) -> str:

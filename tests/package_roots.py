@@ -12,6 +12,7 @@ import platform
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Final
 
@@ -25,7 +26,8 @@ NAMESPACE: Final = ("unshare", "--mount", "--pid", "--fork", "--mount-proc", "--
 def missing() -> str:
     """Return what is missing to make one, '' where nothing is."""
     absent = [tool for tool in ("debootstrap", "dpkg-deb", "rpm", "tar") if not shutil.which(tool)]
-    return ", ".join(absent) or ("" if os.geteuid() == 0 else "root")
+    is_root = sys.platform != "win32" and os.geteuid() == 0
+    return ", ".join(absent) or ("" if is_root else "root")
 
 
 def suite_for(glibc: str) -> str:

@@ -53,8 +53,8 @@ WHAT IS JUDGED
   (last_heartbeat_sent_s), and no proof. Errors are grouped by their form, known ones named; of
   other lines nothing is quoted, because documents and their parameters stand in the log too.
   Windows does not tell whether what was sent is acknowledged; it ends such a connection within half
-  a minute. It stamps the start of a process by the wall clock, so that a clock that was set after
-  the core started is seen only by the log.
+  a minute. It stamps the start of a process by the wall clock, as the log is, so that nothing shows
+  whether the clock was set since: there the log alone proves no health.
   Log times are local, without a zone, and not in order. The zone follows from the newest stamps and
   the time at which the file was changed. Ages are told by the clock that wrote the stamps, and
   count as proof only where the core's start in the log is where the kernel says it was (60 s):

@@ -123,7 +123,7 @@ def _configuration(facts: DisciplineFacts) -> str:
 def look_fix(facts: DisciplineFacts) -> Fix:
     """Return the command that shows what the daemon makes of its sources."""
     if facts.w32time is not None:
-        return w32time_fix.LOOK
+        return w32time_fix.look(facts)
     commands = {Discipline.CHRONY: "chronyc -n sources -v", Discipline.NTPD: "ntpq -pn"}
     return Fix(commands.get(facts.main, "timedatectl timesync-status"))
 

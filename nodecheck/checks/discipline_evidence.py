@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import isfinite
 from typing import TYPE_CHECKING, Final
 
+from nodecheck.model.clock import Discipline
 from nodecheck.model.discipline import NAMES
 from nodecheck.model.verdict import Evidence
 
@@ -43,17 +44,18 @@ def _process(daemon: RunningDaemon) -> str:
 def _word(facts: DisciplineFacts, word: DaemonWord) -> tuple[Evidence, ...]:
     age_s = (facts.wall_ns - word.updated_ns) / 1e9 + word.offset_s
     is_known = word.updated_ns > 0 and age_s >= 0
+    tells = word.discipline is not Discipline.W32TIME  # no sign, no frequency
     rule = facts.rule(word.discipline)
     states = tuple(f"{source.name} {source.state}" for source in word.sources)
     return (
         Evidence("synchronised", word.synchronised, word.asked),
         Evidence("source", word.source, word.asked),
         Evidence("stratum", word.stratum, word.asked),
-        Evidence("claimed_offset_s", round(word.offset_s, 9), word.asked),
+        Evidence("claimed_offset_s", round(word.offset_s, 9) if tells else "", word.asked),
         Evidence("root_distance_s", round(word.bound_s, 9), word.asked),
         Evidence("updated_ago_s", round(age_s, 3) if is_known else "unknown", word.asked),
-        Evidence("frequency_ppm", round(word.frequency_ppm, 3), word.asked),
-        Evidence("skew_ppm", round(word.skew_ppm, 3), word.asked),
+        Evidence("frequency_ppm", round(word.frequency_ppm, 3) if tells else "", word.asked),
+        Evidence("skew_ppm", round(word.skew_ppm, 3) if tells else "", word.asked),
         Evidence("sources", states, word.asked),
         Evidence("steps", rule.source if rule is not None else "", "configuration"),
     )

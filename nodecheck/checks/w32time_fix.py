@@ -44,6 +44,11 @@ def set_right(facts: DisciplineFacts, offset_s: float) -> tuple[Fix, ...]:
     return (RESYNC,)
 
 
+def look(facts: DisciplineFacts) -> Fix:
+    """Return the command that shows what the daemon makes of its sources."""
+    return Fix("ntpq -pn", SHELL) if facts.main is Discipline.NTPD else LOOK
+
+
 def start(facts: DisciplineFacts) -> tuple[Fix, ...]:
     """Return what makes W32Time run, now and at each start of the node."""
     if facts.w32time is None or facts.w32time.service is None:

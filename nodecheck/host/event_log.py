@@ -61,5 +61,5 @@ else:
 
     def write_event(number: int, kind: EventKind, text: str) -> None:  # noqa: ARG001 - as above
         """Say that there is none."""
-        msg = "this platform has no event log"
+        msg = "this platform has none"
         raise OSError(msg)

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from nodecheck.host.windows_door import Registry
 
 CURRENT_VERSION: Final = r"HKLM\SOFTWARE\Microsoft\Windows NT\CurrentVersion"
+FIRST_OF_WINDOWS_10: Final = 10_240
 FIRST_OF_WINDOWS_11: Final = 22_000
 """Its registry says Windows 10 (learn.microsoft.com, Windows 11 release information)."""
 
@@ -69,9 +70,11 @@ def windows_name(registry: Registry) -> str:
         build = registry.text(CURRENT_VERSION, "CurrentBuildNumber")
     except ProbeError:
         return "Windows"
-    if build.isdecimal() and int(build) >= FIRST_OF_WINDOWS_11:
+    number = int(build) if build.isdecimal() else 0
+    if number >= FIRST_OF_WINDOWS_11:
         name = name.replace("Windows 10", "Windows 11")
-    return f"{name.removeprefix('Microsoft ')} 10.0.{build}"
+    version = "10.0" if number >= FIRST_OF_WINDOWS_10 else "6.3"
+    return f"{name.removeprefix('Microsoft ')} {version}.{build}"
 
 
 def architecture(environment: Mapping[str, str]) -> str:

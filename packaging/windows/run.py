@@ -6,8 +6,6 @@ when either is a plain file. The end of the pipes is not waited for, because Win
 may have inherited them. Wine cuts exit codes to 8 bits: 3010 arrives as 194.
 """
 
-# ruff: noqa: TID251, S603 - children and the environment are its own here
-
 import os
 import select
 import shutil

@@ -15,7 +15,9 @@ from math import isfinite
 
 from nodecheck.model import chrony, ntp_control
 from nodecheck.model.errors import ProbeError
+from nodecheck.model.w32time_status import parse_status
 from nodecheck.probes import clock_clockbound, clock_history
+from tests.w32time_node import LANGUAGES, status
 
 TRACKING = bytes.fromhex(
     "7f0000017f0000010000000000000000000000000001000000040000000000006b04621513af95f6"
@@ -37,7 +39,7 @@ def run(count: int, seed: int) -> dict[str, int]:
     """Fuzz ``count`` inputs; return what became of them."""
     dice = random.Random(seed)  # noqa: S311 - repeatable, no secret
     found = {"inputs": count, "understood": 0, "foreign": 0, "insane": 0}
-    readers = (_chronyd, _ntpd, _clockbound, _history)
+    readers = (_chronyd, _ntpd, _clockbound, _history, _w32time)
     for index in range(count):
         try:
             readers[index % len(readers)](dice, found)
@@ -97,6 +99,14 @@ def _history(dice: random.Random, found: dict[str, int]) -> None:
     epochs = clock_history.load(_broken(dice, HISTORY))
     found["understood"] += 1
     found["insane"] += not all(isfinite(item.offset_s) and item.bound_s >= 0 for item in epochs)
+
+
+def _w32time(dice: random.Random, found: dict[str, int]) -> None:
+    read = parse_status(_broken(dice, status(dice.choice(list(LANGUAGES)))))
+    found["understood"] += 1
+    numbers = (read.root_delay_s, read.bound_s, read.since_s, read.poll_s)
+    is_sane = all(map(isfinite, numbers)) and min(read.since_s, read.bound_s) >= 0
+    found["insane"] += not (is_sane and read.source.isprintable() and 0 <= read.leap <= 3)
 
 
 def main(arguments: list[str]) -> int:

@@ -36,6 +36,7 @@ CLI: Final = {"arguments", "manual", "running", "telling", "settings", "settings
     "settings_parameter",
     "spool_command",
     "completion",
+    "versions",
 }
 MAY_IMPORT: Final = {
     "model": {"model"},
@@ -85,6 +86,7 @@ MAY_IMPORT: Final = {
     "settings_parameter": {"aws", "host", "probes", "model"},
     "settings_file": {"host", "model"},
     "arguments": {"model"},
+    "versions": {"model"},
     "flags": {"catalogue", "model"},
     "manual": FOLDERS | RUN | CLI,
     "running": FOLDERS | RUN | CLI,

@@ -98,6 +98,19 @@ def test_a_connection_elsewhere_is_none() -> None:
     assert verdict.status.value != "ok"
 
 
+def test_the_log_alone_proves_nothing_on_windows() -> None:
+    began, answered = "2023-11-14 21:13:20", "2023-11-14 22:12:50"
+    log = (
+        f"{began}.0000 INFO [amazon-ssm-agent] amazon-ssm-agent - v3.3.1142.0\r\n"
+        f"{answered}.0000 INFO [ssm-agent-worker] [MessageService] [MGSInteractor]"
+        " Set up control channel successfully\r\n"
+    )
+    host = node({WINDOWS.log: log.encode()}, usage=FakeUsage({CORE: sight(), WORKER: sight()}))
+    facts = channel_probe.look(host, RUNNING, (MESSAGES,), AgentCredentials())
+    assert facts.stepped_s is None
+    assert agent_channel.judge(INSTALLED, RUNNING, facts, None).status.value != "ok"
+
+
 def test_connections_that_are_not_told_are_no_absence() -> None:
     problem = ProbeError("process 1300: whose the connections are is not told")
     verdict = judge_channel({CORE: problem, WORKER: problem})

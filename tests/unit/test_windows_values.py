@@ -79,6 +79,13 @@ def test_users_may_add_to_program_data_but_replace_nothing() -> None:
         ((AccessEntry(0, 0, 0x10000, USERS),), 0o722),
         ((AccessEntry(0, 0, 0x40000000, USERS),), 0o1722),
         ((AccessEntry(0, 0, 0x40, USERS),), 0o722),
+        ((AccessEntry(0, 0, 0x2, USERS),), 0o1722),
+        ((AccessEntry(0, 0, 0x4, USERS),), 0o1722),
+        ((AccessEntry(0, 0, 0x10, USERS),), 0o1722),
+        ((AccessEntry(0, 0, 0x100, USERS),), 0o1722),
+        ((AccessEntry(0, 0, 0x80000, USERS),), 0o722),
+        ((AccessEntry(0, 0, 0x10000000, USERS),), 0o777),
+        ((AccessEntry(0, 0, 0x120088, USERS),), 0o700),
         ((AccessEntry(0, 0, 0x40000, USER),), 0o722),
         ((AccessEntry(9, 0, FULL, USER),), 0o777),
         ((AccessEntry(1, 0, FULL, USERS), AccessEntry(0, 0, FULL, USERS)), 0o777),
@@ -114,6 +121,13 @@ def test_an_entry_of_an_unknown_kind_is_no_fact(kind: int) -> None:
 def test_a_list_that_is_cut_is_no_fact(size: int) -> None:
     with pytest.raises(ProbeError):
         parse_acl(acl(*PROGRAM_DATA)[:size])
+
+
+def test_an_entry_shorter_than_its_head_is_no_fact() -> None:
+    data = bytearray(acl(AccessEntry(1, 0, FULL, USER), AccessEntry(5, 0, FULL, USER)))
+    data[10:12] = b"\4\0"
+    with pytest.raises(ProbeError, match="cut"):
+        parse_acl(bytes(data))
 
 
 @given(st.binary(max_size=200))

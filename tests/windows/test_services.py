@@ -16,10 +16,12 @@ assert sys.platform == "win32"  # for the type checker
 
 import winreg  # noqa: E402
 
+from nodecheck.host.windows_here import CURRENT_VERSION, windows_name  # noqa: E402
 from nodecheck.host.windows_registry import WindowsRegistry  # noqa: E402
 from nodecheck.host.windows_services import WindowsServices  # noqa: E402
 from nodecheck.model.errors import Absent, ProbeError  # noqa: E402
 from nodecheck.model.windows_service import ServicePhase, StartType  # noqa: E402
+from tests.fake_windows import FakeRegistry  # noqa: E402
 
 REGISTRY: Final = WindowsRegistry()
 SERVICES: Final = WindowsServices()
@@ -126,3 +128,18 @@ def test_a_stopped_service_and_none() -> None:
     assert found.start is StartType.MANUAL
     with pytest.raises(Absent, match="no-such-service"):
         SERVICES.query("no-such-service")
+
+
+@pytest.mark.parametrize(
+    ("product", "build", "name"),
+    [
+        ("Windows Server 2022 Datacenter", "20348", "Windows Server 2022 Datacenter 10.0.20348"),
+        ("Windows 10 Pro", "22631", "Windows 11 Pro 10.0.22631"),
+        ("Windows Server 2012 R2 Standard", "9600", "Windows Server 2012 R2 Standard 6.3.9600"),
+    ],
+)
+def test_how_this_windows_is_called(product: str, build: str, name: str) -> None:
+    values = {"ProductName": product, "CurrentBuildNumber": build}
+    registry = FakeRegistry({(CURRENT_VERSION, key, 64): value for key, value in values.items()})
+    assert windows_name(registry) == name
+    assert windows_name(FakeRegistry()) == "Windows"
