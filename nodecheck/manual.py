@@ -119,7 +119,6 @@ def configuration(settings: Settings, *, shows: bool) -> str:
 
     _refuse_unknown_codes(settings)
     notes = [f"# note: {note}\n" for note in settings.notes]
-    notes += [f"# note: {name}: no check of this version uses it\n" for name in settings.unused]
     if not shows:
         changed = sum(origin != "default" for origin in settings.origins.values())
         waived = f", {counted(len(settings.waivers), 'waiver')}" if settings.waivers else ""

@@ -89,8 +89,7 @@ def _run_with(host: Host, options: Namespace, settings: Settings) -> int:
 
 def _notes(host: Host, settings: Settings) -> list[str]:
     """Return what is set to no effect."""
-    unused = [f"{name} is set, but no check of this version uses it" for name in settings.unused]
-    notes = [*settings.notes, *unused]
+    notes = [*settings.notes]
     for name in REGION_VARIABLES:
         value = host.environment.get(name, "")
         if value and not re.fullmatch(REGION[0], value):

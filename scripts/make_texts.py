@@ -84,8 +84,6 @@ def settings_file() -> str:
     parts = [SETTINGS_HEAD]
     table = ""
     for key in KEYS:
-        if not key.used:
-            continue
         here, _, name = key.name.partition(".")
         if here != table:
             parts.append(f"\n[{here}]\n")
@@ -128,7 +126,7 @@ def manual_page() -> str:
     parts.append(
         ".SH SETTINGS\nDefaults, then the settings file, then the environment, then options.\n"
     )
-    parts += _section((f"{key.name}, {key.variable}", _setting(key)) for key in KEYS if key.used)
+    parts += _section((f"{key.name}, {key.variable}", _setting(key)) for key in KEYS)
     parts.append(".SH FILES\n")
     parts += _section(FILES.items())
     parts.append(".SH SEE ALSO\n.BR systemd.timer (5),\n.BR chronyc (1)\n")

@@ -48,7 +48,6 @@ class Key:
     choices: tuple[str, ...] = ()
     pattern: tuple[str, str] = ("", "")
     parse: Callable[[str], object] | None = None
-    used: bool = True
 
     @property
     def variable(self) -> str:
@@ -232,13 +231,6 @@ class Settings:
         """Return a list setting."""
         value = self.values[name]
         return value if isinstance(value, tuple) else ()
-
-    @property
-    def unused(self) -> tuple[str, ...]:
-        """Return the keys that were set although no check of this version uses them."""
-        return tuple(
-            key.name for key in KEYS if not key.used and self.origins[key.name] != "default"
-        )
 
 
 DEFAULTS: Final = Settings(
