@@ -106,7 +106,7 @@ CAUSES: Final = (
     Cause("clock.offset", (*UNMEASURED, "timeout"), ("node.credentials",), ("time-not-known",)),
     Cause(
         "clock.offset",
-        (*UNMEASURED, "timeout"),
+        (*UNMEASURED, "timeout", "beyond-tolerance"),
         ("hygiene.agent-update", "hygiene.patch-scan"),
         ("age-unknown",),
     ),

@@ -64,7 +64,8 @@ def refused(
     known = recognise(refusal.last.text)
     reason = CLOCK if known and known.code == CLOCK else "credentials-refused"
     why = f": {known.says}" if known else ""
-    times = f"{refusal.count} times, last {ago(facts, refusal.last)}"
+    often = f"{refusal.count} times, last {ago(facts, refusal.last)}"
+    times = often if refusal.count > 1 else "once"
     text = f"agent asks for credentials in vain {since(facts, refusal.first)} ({times}){why}"
     expires_s = facts.credentials.expires_s
     left_s = expires_s - now.timestamp() if now and expires_s is not None else None
