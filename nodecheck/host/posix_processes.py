@@ -51,7 +51,7 @@ class PosixProcesses:
                     found.append(self._state(process, top))
                 except (psutil.NoSuchProcess, Absent):
                     continue
-        except (psutil.Error, OSError) as exc:
+        except (psutil.Error, OSError, IndexError) as exc:  # psutil takes /proc to be never empty
             msg = f"process list: {exc}"
             raise ProbeError(msg) from exc
         return tuple(found)
