@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING, Final
 
 from nodecheck import run
 from nodecheck.catalogue import SELECTORS
-from nodecheck.delivering import Course, deliver, preview
 from nodecheck.flags import read_flags, refuse_pointless
 from nodecheck.host.mailbox import Mailbox
 from nodecheck.host.output import error_takes_escapes, out_is_terminal, write_error, write_out
 from nodecheck.model.errors import Busy, ConfigError, UsageError
+from nodecheck.model.report import shorten
 from nodecheck.model.setting_forms import REGION
 from nodecheck.model.verdict import Finding, Fix, Status, Verdict
 from nodecheck.settings import load, settings_file
+from nodecheck.sinks.text import MESSAGE_LIMIT
 from nodecheck.telling import render, tell
 
 if TYPE_CHECKING:
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from nodecheck.host.door import Host
-    from nodecheck.model.report import Report
     from nodecheck.model.settings import Settings
 
 INTERNAL: Final = 70
@@ -77,12 +77,17 @@ def _run_with(host: Host, options: Namespace, settings: Settings) -> int:
             finding = Finding("busy", f"nothing was checked: {exc}")
             report = run.refused(host, trigger, _unable("lock", finding))
             return tell(host, options, settings, report)
-        course = Course(host, settings, mailbox, _progress, notes.append)
-        report = _deliver(options, course, result.report)
+        report = result.report
+        if settings.texts("report.sinks"):
+            from nodecheck.delivering import Course, deliver, preview  # 15 ms: sinks and spool
+
+            course = Course(host, settings, mailbox, _progress, notes.append)
+            report = preview(settings, report) if options.dry_run else deliver(course, report)
         _end_progress()
         code = tell(host, options, settings, report)
         # After the verdict, which must be the first thing on stderr.
-        write_error("".join(f"nodecheck: note: {note}\n" for note in dict.fromkeys(notes)))
+        told = dict.fromkeys(shorten(note, MESSAGE_LIMIT) for note in notes)
+        write_error("".join(f"nodecheck: note: {note}\n" for note in told))
         write_error("".join(result.traces))
         return code
 
@@ -119,10 +124,6 @@ def _locked(
             if host.clock.monotonic_ns() >= end_ns or mailbox.interrupted:
                 raise
         host.clock.pause(LOCK_STEP_S)
-
-
-def _deliver(options: Namespace, course: Course, report: Report) -> Report:
-    return preview(course.settings, report) if options.dry_run else deliver(course, report)
 
 
 def _trigger(host: Host) -> str:

@@ -13,13 +13,12 @@ from nodecheck.host.output import (
     write_file,
     write_out,
 )
-from nodecheck.model.report import Delivery
+from nodecheck.model.report import Delivery, shorten
 from nodecheck.model.settings import DEFAULTS
 from nodecheck.policies import limits
-from nodecheck.sinks import junit, nagios, prometheus
 from nodecheck.sinks.json_document import SSM_LIMIT_BYTES
 from nodecheck.sinks.json_document import render as render_json
-from nodecheck.sinks.text import Style, verdict_line
+from nodecheck.sinks.text import MESSAGE_LIMIT, Style, verdict_line
 from nodecheck.sinks.text import render as render_text
 
 if TYPE_CHECKING:
@@ -51,7 +50,8 @@ def tell(host: Host, options: Namespace, settings: Settings, report: Report) -> 
         write_error(verdict_line(report) + "\n")  # first: a summary of 510 characters keeps it
     for item in report.deliveries:
         if item.state == "failed":
-            write_error(f"nodecheck: report not delivered to {item.sink}: {item.detail}\n")
+            detail = shorten(item.detail, MESSAGE_LIMIT)
+            write_error(f"nodecheck: report not delivered to {item.sink}: {detail}\n")
     return report.exit_code
 
 
@@ -79,6 +79,8 @@ def render(
     if options.format == "json":
         cut = report.run.trigger == "run-command" and not options.verbose and not to_file
         return render_json(report, SSM_LIMIT_BYTES if cut else None)
+    from nodecheck.sinks import junit, nagios, prometheus  # 6 ms, and most runs want neither
+
     if options.format == "prometheus":
         return prometheus.render(report)
     verbose, told = options.verbose or to_file, limits(settings)
