@@ -21,6 +21,7 @@ UNKNOWN: Final = 3
 USAGE: Final = 64
 INTERNAL: Final = 70
 CONFIG: Final = 78
+PROBLEM_LIMIT: Final = 2_000
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -37,7 +38,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         write_error(f"nodecheck: {exc}\nnodecheck: try: nodecheck --help, nodecheck run --help\n")
         return USAGE
     except ConfigError as exc:
-        write_error("".join(f"nodecheck: {problem}\n" for problem in exc.problems))
+        from nodecheck.model.report import shorten
+
+        lines = (f"nodecheck: {shorten(problem, PROBLEM_LIMIT)}\n" for problem in exc.problems)
+        write_error("".join(lines))
         return CONFIG
     except Exception:  # noqa: BLE001 - the last resort: a bug is told as one
         import traceback

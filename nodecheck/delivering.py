@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from nodecheck.looking import Failure, guarded
 from nodecheck.model.errors import SinkError
-from nodecheck.model.report import Delivery
+from nodecheck.model.report import Delivery, shorten
 from nodecheck.outlets import OUTLETS, Outlet, Queue
 from nodecheck.policies import DELIVERY_LIMIT_S
 from nodecheck.spooling import (
@@ -31,8 +31,12 @@ if TYPE_CHECKING:
     from nodecheck.model.report import Report
     from nodecheck.model.settings import Settings
 
+WORDS_LIMIT: Final = 1_000
 KEEP_LIMIT_S: Final = 3.0
 """A disk that takes longer than this for a few kilobytes hangs; the lock is waited for 2 s."""
+
+GRACE_S: Final = 3.0
+"""What is under way when a signal comes has this long: cut off, it would be sent once more."""
 
 TIMER_SPLAY_S: Final = 900.0
 """100,000 nodes on one minute need 400 s for PutMetricData (scripts/fleet_simulation.py)."""
@@ -197,7 +201,11 @@ def bounded(
         return "not tried: no time left (--deadline)"
     # A name of its own for each: what answers after its limit must not pass for another's answer.
     course.mailbox.start(f"sink {name}", lambda: guarded(attempt))
+    end_ns = course.host.clock.monotonic_ns() + int(limit_s * 1e9)
     answers = _wait_for(course, f"sink {name}", limit_s, interruption)
+    if not answers and interruption():
+        left_s = min(GRACE_S, (end_ns - course.host.clock.monotonic_ns()) / 1e9)
+        answers = _wait_for(course, f"sink {name}", left_s, str)
     if answers:
         return answers[0]
     return f"interrupted by {interruption()}" if interruption() else f"no answer in {limit_s:.1f} s"
@@ -219,4 +227,4 @@ def _wait_for(
 def words_of(result: object) -> str:
     """Return why a call brought nothing, on one line."""
     text = result.text if isinstance(result, Failure) else str(result)
-    return text.strip().splitlines()[-1]
+    return shorten(text.strip().splitlines()[-1], WORDS_LIMIT)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from nodecheck import VERSION
 from nodecheck.model.errors import ConfigError, ProbeError, UsageError
-from nodecheck.model.report import counted
+from nodecheck.model.report import counted, shorten
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from nodecheck.plan import Check
 
 
+LINE_LIMIT: Final = 1_000
 COMMON_CODES: Final = frozenset({"not-observed", "no-permission", "timeout", "not-understood"})
 """Reason codes of any check whose facts could not be had."""
 
@@ -118,7 +119,7 @@ def configuration(settings: Settings, *, shows: bool) -> str:
     from nodecheck.model.settings import KEYS
 
     _refuse_unknown_codes(settings)
-    notes = [f"# note: {note}\n" for note in settings.notes]
+    notes = [f"# note: {shorten(note, LINE_LIMIT)}\n" for note in settings.notes]
     if not shows:
         changed = sum(origin != "default" for origin in settings.origins.values())
         waived = f", {counted(len(settings.waivers), 'waiver')}" if settings.waivers else ""
@@ -132,7 +133,8 @@ def configuration(settings: Settings, *, shows: bool) -> str:
     lines = [f"{row:<{width}}  # {origin}\n" for row, origin in rows]
     waivers = [
         f"waivers: {waiver.check} {' '.join(waiver.reasons)}{' ' if waiver.reasons else ''}"
-        f"until {waiver.expires} by {waiver.owner}: {waiver.reason}\n"
+        f"until {waiver.expires} by "
+        f"{shorten(f'{waiver.owner}: {waiver.reason}', LINE_LIMIT)}\n"
         for waiver in settings.waivers
     ]
     return "".join([*lines, *waivers, *notes])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 import signal
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -35,6 +36,9 @@ LOCK_WAIT_S: Final = 2.0
 """A run of another moment is waited for; one that hangs, or waits for its splay, is not."""
 
 LOCK_STEP_S: Final = 0.05
+LOCK_LIMIT_S: Final = 3.0
+"""A file system that takes longer than this to open a file hangs."""
+
 REGION_VARIABLES: Final = ("AWS_REGION", "AWS_DEFAULT_REGION")
 
 
@@ -115,15 +119,39 @@ def _locked(
         Busy: it does not end.
     """
     folder = settings.text("state.dir") or host.state.default_folder()
-    end_ns = host.clock.monotonic_ns() + int(LOCK_WAIT_S * 1e9)
-    while True:
-        try:
-            with host.state.run_lock(folder, note):
-                return run.run_once(host, settings, mailbox, trigger, _progress)
-        except Busy:
-            if host.clock.monotonic_ns() >= end_ns or mailbox.interrupted:
-                raise
-        host.clock.pause(LOCK_STEP_S)
+    with ExitStack() as stack:
+        take_lock(host, folder, mailbox, stack, note)
+        return run.run_once(host, settings, mailbox, trigger, _progress)
+
+
+def take_lock(
+    host: Host, folder: str, mailbox: Mailbox, stack: ExitStack, note: Callable[[str], None]
+) -> None:
+    """Enter the lock of a run, or note why there is none: a file system that hangs may hold none.
+
+    Raises:
+        Busy: another run holds it and does not end.
+    """
+    clock = host.clock
+    end_ns = clock.monotonic_ns() + int(LOCK_WAIT_S * 1e9)
+
+    def take() -> object:
+        while True:
+            try:
+                return stack.enter_context(host.state.run_lock(folder, note))
+            except Busy as exc:
+                if clock.monotonic_ns() >= end_ns or mailbox.interrupted:
+                    return exc
+            clock.pause(LOCK_STEP_S)
+
+    hung_ns = clock.monotonic_ns() + int(LOCK_LIMIT_S * 1e9)
+    mailbox.start("lock", take)
+    while (left_ns := hung_ns - clock.monotonic_ns()) > 0:
+        for _, result in mailbox.wait(left_ns / 1e9):
+            if isinstance(result, Busy):
+                raise result
+            return
+    note(f"{folder}: its file system does not answer; this run takes no lock")
 
 
 def _trigger(host: Host) -> str:

@@ -53,7 +53,7 @@ def parse(text: str, place: str) -> Mapping[str, object]:
     _refuse_secrets(text, place)
     try:
         return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as exc:
+    except ValueError as exc:  # also a number of more digits than Python reads
         msg = f"{place}: not valid TOML: {' '.join(str(exc).split())[:200]}"
         raise ProbeError(msg) from exc
     except RecursionError as exc:

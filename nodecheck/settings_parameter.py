@@ -5,7 +5,8 @@ that it still counts where AWS cannot be reached or the role may not (default ho
 ssm:GetParameter), for as long as it takes, and every run says so.
 
 Signed at the time of the endpoint's own ``Date``, because a wrong clock is what nodecheck is there
-to find. All of it ends after 3 s.
+to find. All of it ends after 3 s, in a thread of its own: where credentials come from, a program or
+a server, botocore may wait for ever.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 from nodecheck.aws.endpoints import ssm_endpoint
 from nodecheck.host.boot import boot_id
+from nodecheck.host.mailbox import Mailbox
 from nodecheck.model.errors import Absent, ProbeError
 from nodecheck.model.moment import CorrectedTime
 from nodecheck.probes import clock_date, node_identity
@@ -90,7 +92,7 @@ def read_parameter(host: Host, wanted: Wish) -> Found:
         where = f"{origin} version {kept.version}, cached {_words(kept.age_s)}"
         return Found(kept.text, where, f"settings of {where}")
     try:
-        parameter, region = _ask(host, wanted)
+        parameter, region = _answer(host, wanted)
     except ProbeError as exc:
         if kept is None:
             msg = f"{origin}: {exc}; and none is kept{problem}"
@@ -108,6 +110,31 @@ def keep(host: Host, wanted: Wish, content: bytes) -> str:
     except ProbeError as exc:
         return f"settings of {PREFIX}{wanted.name} could not be cached: {exc}"
     return ""
+
+
+def _answer(host: Host, wanted: Wish) -> tuple[Parameter, str]:
+    """Return what AWS gives in time.
+
+    Raises:
+        ProbeError: nothing.
+    """
+    found: list[tuple[Parameter, str] | ProbeError] = []
+
+    def ask() -> None:
+        try:
+            found.append(_ask(host, wanted))
+        except ProbeError as exc:
+            found.append(exc)
+
+    with Mailbox() as mailbox:
+        mailbox.start("settings", ask)
+        mailbox.wait(LIMIT_S)
+    for result in found:
+        if isinstance(result, ProbeError):
+            raise result
+        return result
+    msg = f"no answer in {LIMIT_S:.0f} s"
+    raise ProbeError(msg)
 
 
 def _ask(host: Host, wanted: Wish) -> tuple[Parameter, str]:
@@ -172,19 +199,21 @@ def _record(host: Host, parameter: Parameter, region: str) -> bytes:
 
 def _read_kept(host: Host, wanted: Wish) -> tuple[_Kept | None, str]:
     """Return what is kept of this parameter, and why it cannot be used."""
+    damaged = f" ({wanted.folder}/{CACHE} is damaged)"
     try:
         content = json.loads(host.state.read(wanted.folder, CACHE, CACHE_LIMIT_BYTES))
-    except Absent:
-        return None, ""
     except ProbeError as exc:
-        return None, f" ({exc})"
+        return None, "" if isinstance(exc, Absent) else f" ({exc})"
     except (ValueError, RecursionError):
-        return None, f" ({wanted.folder}/{CACHE} is damaged)"
+        return None, damaged
     if not isinstance(content, dict) or content.get("name") != wanted.name:
         return None, ""
     version, text = content.get("version"), content.get("text")
+    region = node_identity.look(host, wanted.region).region
+    if region and content.get("region") != region:
+        return None, f" (what is kept is not of {region})"
     if not isinstance(version, int) or not isinstance(text, str):
-        return None, f" ({wanted.folder}/{CACHE} is damaged)"
+        return None, damaged
     return _Kept(version, text, _age_s(host, content)), ""
 
 

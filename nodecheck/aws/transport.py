@@ -11,6 +11,7 @@ this module only where a connection is about to be made.
 
 from __future__ import annotations
 
+import re
 import ssl
 import warnings
 from contextlib import contextmanager
@@ -190,8 +191,17 @@ def _told(url: str) -> Iterator[None]:
     except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as exc:
         root = _root(exc)
         kind = Untrusted if isinstance(root, ssl.SSLCertVerificationError) else TransportError
-        msg = f"{url}: {_sentence(root)}"
+        msg = f"{_shown(url)}: {_sentence(root)}"
         raise kind(msg) from exc
+
+
+def _shown(url: str) -> str:
+    """Return a URL without user and password.
+
+    >>> _shown("https://ann:pw@logs.example/"), _shown("https://logs.example/a@b")
+    ('https://logs.example/', 'https://logs.example/a@b')
+    """
+    return re.sub(r"^(\w+://)[^/?#]*@", r"\1", url)
 
 
 def _root(exc: BaseException) -> BaseException:

@@ -72,7 +72,7 @@ def _checked_list(key: Key, raw: object) -> tuple[str, ...]:
             problems.append(str(exc))
     if problems:
         raise ValueError("; ".join(problems))
-    return tuple(found)
+    return tuple(dict.fromkeys(found))
 
 
 def _checked_number(key: Key, raw: object) -> float:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 from nodecheck.aws.client import CallError
 from nodecheck.model.spool import Sent
+from nodecheck.sinks.refusals import said_by
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -32,7 +33,7 @@ def put(
         if exc.code not in _INVALID:
             raise
         if len(batch) == 1:
-            yield Sent((batch[0].report,), refused=f"CloudWatch refused it: {exc.message}")
+            yield Sent((batch[0].report,), refused=f"CloudWatch refused it: {said_by(exc)}")
         else:
             for item in batch:
                 yield from put(client, (item,), policy, region)

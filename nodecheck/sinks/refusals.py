@@ -50,5 +50,8 @@ def explain(exc: CallError, service: str, place: str, wanted: Iterable[str]) -> 
 
 
 def said_by(exc: CallError) -> str:
-    """Return AWS's own words, without the request of a refused signature, session token and all."""
-    return exc.message.partition("The Canonical String")[0].strip()
+    """Return AWS's own words on one line, without the request of a refused signature.
+
+    That holds the session token. Whoever answers for AWS may send what steers a terminal.
+    """
+    return shorten(exc.message.partition("The Canonical String")[0], EXPLANATION_LIMIT)

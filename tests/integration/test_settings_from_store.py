@@ -255,3 +255,28 @@ def test_a_waiver_of_an_unknown_reason_is_found_by_the_check(
     assert "waivers: clock.offset has no reason 'no-such-code'" in checked.stderr
     server.ssm.stored[NAME] = StoredParameter(text.format("not-observed"), 2)
     assert start("config", "check", "--config", CONFIG).returncode == 0
+
+
+def test_credentials_that_never_come_are_left_in_time(start: Start, tmp_path: Path) -> None:
+    config = tmp_path / "aws-config"
+    config.write_text("[default]\ncredential_process = sleep 20\n")
+    names = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+    begun = time.monotonic()
+    ended = start(*SHOW, AWS_CONFIG_FILE=str(config), **dict.fromkeys(names, ""))
+    assert ended.returncode == 78
+    assert "no answer in 3 s; and none is kept" in ended.stderr
+    assert time.monotonic() - begun < 15
+
+
+def test_the_settings_cannot_steer_a_terminal(server: AwsServer, start: Start) -> None:
+    waiver = 'check = "clock.offset"\nowner = "ann"\nexpires = "2099-01-01"\n'
+    for text in (
+        f'[[waivers]]\nreason = "x\\u001b[31m\\nrun.only = []"\n{waiver}',
+        '[clock]\n"\\u001b[31m\\nrun.only = []" = 1\n',
+    ):
+        server.ssm.stored[NAME] = StoredParameter(text, 4)
+        start.kept.unlink(missing_ok=True)
+        ended = start(*SHOW)
+        words = ended.stdout + ended.stderr
+        assert "[31m run.only = []" in words
+        assert "\x1b" not in words

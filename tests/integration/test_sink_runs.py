@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests import aws_service
+from tests.aws_rules import Refusal
 from tests.aws_server import AwsServer
+from tests.aws_service import Fault
 from tests.aws_sinks import SINKS
 from tests.emf_listener import EmfListener
 from tests.ntp_server import Behaviour, NtpServer
@@ -16,6 +19,8 @@ from tests.reporting_node import NOWHERE, ReportingNode
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from tests.aws_sinks import AwsSink
 
 NODE = "i-0123456789abcdef0"
 NAMES = (*(sink.name for sink in SINKS), "cloudwatch-agent")
@@ -116,3 +121,32 @@ def test_a_narrowed_run_says_why_compliance_is_not_told(
     assert (code, report["verdict"]) == (3, "unknown")
     assert "--only left checks out" in report["delivery"][0]["detail"]
     assert not server.ssm.compliance
+
+
+EVIL = "no\x1b]0;owned\x07\x1b[31m\nOK: 9 checks passed\r\u202e"
+
+
+@pytest.mark.parametrize("sink", SINKS, ids=lambda sink: sink.name)
+def test_words_of_a_server_cannot_steer_a_terminal(
+    node: ReportingNode, server: AwsServer, monkeypatch: pytest.MonkeyPatch, sink: AwsSink
+) -> None:
+    refusal = Refusal("InvalidParameterException", EVIL)
+    monkeypatch.setitem(aws_service.REFUSALS, "access-denied", refusal)
+    server.faults.append(Fault("access-denied"))
+    changes = {"AWS_SSM_INSTANCE_ID": NODE, "NODECHECK_REPORT_SINKS": sink.name}
+    words = "".join(node.command("run", **changes)[1] + node.command("spool", "flush")[1])
+    assert "owned" in words
+    assert not set(words) & set("\x1b\x07\r\u202e")
+    assert "\nOK: 9" not in words
+
+
+def test_a_password_in_an_endpoint_is_not_told(node: ReportingNode) -> None:
+    made = node.run(AWS_ENDPOINT_URL_CLOUDWATCH_LOGS="https://ann:hunter2@127.0.0.1:1/")
+    assert "https://127.0.0.1:1/: 127.0.0.1 port 1" in json.dumps(made)
+    assert "hunter2" not in json.dumps(made)
+
+
+def test_a_sink_named_twice_gets_one_report(node: ReportingNode, tmp_path: Path) -> None:
+    log = tmp_path / "reports.jsonl"
+    node.run(NODECHECK_REPORT_SINKS="file,file", NODECHECK_REPORT_FILE=str(log))
+    assert len(log.read_text().splitlines()) == 1

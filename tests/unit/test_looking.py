@@ -1,7 +1,8 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
 from threading import Event
 from typing import TYPE_CHECKING
 
@@ -14,10 +15,12 @@ from nodecheck.model.errors import Denied, ProbeError
 from nodecheck.model.settings import DEFAULTS, Settings, Waiver
 from nodecheck.model.verdict import Evidence, Finding, SkipReason, Status, Verdict
 from nodecheck.plan import Bench, Cause, Check, Look, Outcomes, Probe
-from tests.fake_host import fake_host
+from nodecheck.running import take_lock
+from tests.fake_host import FakeState, fake_host
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
     from datetime import datetime
 
 from nodecheck.model.moment import instant
@@ -292,3 +295,21 @@ def test_a_waiver_hides_only_what_it_covers(
     for reason in found if status is Status.SKIP else ():
         assert f"it is {reason}" in waived.message
     assert waived.evidence == verdict.evidence
+
+
+class HungState(FakeState):
+    """A state folder on a file system that does not answer."""
+
+    def run_lock(self, folder: str, note: Callable[[str], None]) -> AbstractContextManager[None]:
+        time.sleep(20)
+        return super().run_lock(folder, note)
+
+
+def test_a_state_folder_that_hangs_keeps_no_run_back() -> None:
+    notes: list[str] = []
+    host = replace(fake_host(state=HungState()), clock=RealClock())
+    begun = time.monotonic()
+    with Mailbox() as mailbox, ExitStack() as stack:
+        take_lock(host, "/state", mailbox, stack, notes.append)
+    assert time.monotonic() - begun < 10
+    assert notes == ["/state: its file system does not answer; this run takes no lock"]

@@ -225,3 +225,16 @@ def test_wrong_reason_codes(value: str) -> None:
         ConfigError, match=r"waivers\[1\]: reasons: expected a list of reason codes"
     ):
         load(fake_host(files), CHECKS)
+
+
+def test_what_another_region_gave_does_not_count() -> None:
+    environment = {"AWS_REGION": "eu-west-1", "NODECHECK_RUN_OFFLINE": "yes"}
+    with pytest.raises(ConfigError, match="offline; and none is kept"):
+        read(record(), environment=environment)
+    same = environment | {"AWS_REGION": "eu-central-1"}
+    assert read(record(), environment=same).number("clock.warn_s") == 20
+
+
+def test_an_endless_number_is_no_bug() -> None:
+    with pytest.raises(ConfigError, match="not valid TOML: Exceeds the limit"):
+        read(record(text=f"[clock]\nwarn_s = {'9' * 5000}\n"))

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -11,7 +12,9 @@ from hypothesis import strategies as st
 
 from nodecheck.arguments import parse
 from nodecheck.aws.client import CallError
-from nodecheck.delivering import TIMER_SPLAY_S, splay_s, splay_window_s
+from nodecheck.delivering import TIMER_SPLAY_S, Course, bounded, splay_s, splay_window_s
+from nodecheck.host.local_clock import SystemClock
+from nodecheck.host.mailbox import Mailbox
 from nodecheck.host.spool_file import DAMAGED, NAME, NO_ROOM, READ_LIMIT_BYTES, SpoolFile
 from nodecheck.host.spool_lines import line_of, read_content
 from nodecheck.model.errors import Busy, ProbeError, UsageError
@@ -35,7 +38,7 @@ from nodecheck.sinks.log_sending import put
 from nodecheck.spool_command import NOTHING, listing
 from nodecheck.spooling import TAKEN_OVER, Outcome
 from tests.aws_rules import Refusal, check_batch
-from tests.fake_host import FakeClock, FakeState
+from tests.fake_host import FakeClock, FakeFiles, FakeState, fake_host
 
 FOLDER = "/state"
 PATH = f"{FOLDER}/{NAME}"
@@ -455,3 +458,17 @@ def test_the_spool_command_is_list_or_flush() -> None:
     for words in (["spool"], ["spool", "drop"]):
         with pytest.raises(UsageError):
             parse(words)
+
+
+def test_a_signal_lets_a_delivery_that_is_under_way_end() -> None:
+    with Mailbox() as mailbox:
+        host = replace(fake_host(FakeFiles()), clock=SystemClock())
+        course = Course(host, DEFAULTS, mailbox, lambda _: None, lambda _: None)
+
+        def taken() -> str:
+            mailbox.interrupt("SIGTERM")
+            time.sleep(0.3)
+            return "taken"
+
+        assert bounded(course, "cloudwatch", taken, 30) == "taken"
+        assert bounded(course, "cloudwatch", taken, 30) == "not tried: interrupted by SIGTERM"
