@@ -99,8 +99,8 @@ def test_nobody_listening_is_said_with_what_would_help() -> None:
     [
         ("deaf", "timed out"),
         ("mute", "timed out"),
-        ("reset", "reset by peer"),
-        ("talk", "it talks instead of reading|reset by peer"),
+        ("reset", "reset by peer|not connected"),
+        ("talk", "it talks instead of reading|reset by peer|not connected"),
     ],
 )
 def test_an_agent_that_does_not_read_is_no_delivery(mode: str, sentence: str) -> None:
