@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from nodecheck import policies
@@ -33,6 +32,7 @@ from nodecheck.model.snap import SnapProofs
 from nodecheck.model.trust import FileFacts
 from nodecheck.model.update_window import UpdateWindow
 from nodecheck.plan import Check
+from nodecheck.records import replace
 from nodecheck.trust.key_ring import KeyRing
 
 if TYPE_CHECKING:

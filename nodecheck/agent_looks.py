@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from nodecheck import policies
@@ -53,6 +52,7 @@ from nodecheck.probes import (
     key_ring,
     verified_history,
 )
+from nodecheck.records import replace
 from nodecheck.trust.key_ring import KeyRing
 
 if TYPE_CHECKING:

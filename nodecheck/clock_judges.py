@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from nodecheck import policies
@@ -20,6 +19,7 @@ from nodecheck.model.discipline import DisciplineFacts
 from nodecheck.model.package import PackageFacts
 from nodecheck.model.skew import SkewFacts
 from nodecheck.plan import Check
+from nodecheck.records import replace
 
 if TYPE_CHECKING:
     from nodecheck.model.clock import ClockPolicy

@@ -6,12 +6,12 @@ Sources: bash(1), "Programmable Completion"; zshcompsys(1), ``_arguments``; comp
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from nodecheck.arguments import command_line
 from nodecheck.catalogue import BY_ID, SELECTORS
 from nodecheck.model.settings import BY_NAME
+from nodecheck.records import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

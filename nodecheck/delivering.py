@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from functools import partial
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final
@@ -12,6 +11,7 @@ from nodecheck.model.errors import SinkError
 from nodecheck.model.report import Delivery, shorten
 from nodecheck.outlets import OUTLETS, Outlet, Queue
 from nodecheck.policies import DELIVERY_LIMIT_S
+from nodecheck.records import dataclass, replace
 from nodecheck.spooling import (
     Kept,
     Outcome,

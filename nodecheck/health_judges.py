@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from nodecheck.checks import (
@@ -25,6 +24,7 @@ from nodecheck.model.storage import StorageFacts
 from nodecheck.model.update import UpdateFacts
 from nodecheck.model.update_window import UpdateWindow
 from nodecheck.plan import Check
+from nodecheck.records import replace
 
 if TYPE_CHECKING:
     from nodecheck.model.verdict import Verdict

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from nodecheck.looking import Failure, guarded
 from nodecheck.model.errors import Denied, ProbeError
 from nodecheck.model.verdict import Finding, SkipReason, Status, Verdict
 from nodecheck.plan import Bench
+from nodecheck.records import replace
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from nodecheck.model.errors import ProbeError
 from nodecheck.plan import Look, Outcomes
+from nodecheck.records import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Callable

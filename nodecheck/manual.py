@@ -168,11 +168,10 @@ def iam_policy(host: Host, options: Namespace) -> str:
         ConfigError: the settings are wrong.
         UsageError: no sink is named, or none of them calls AWS.
     """
-    from dataclasses import replace
-
     from nodecheck.flags import read_flags
     from nodecheck.host.output import write_error
     from nodecheck.outlets import RIGHTS
+    from nodecheck.records import replace
     from nodecheck.settings import FILE_VARIABLE
     from nodecheck.sinks import iam
 

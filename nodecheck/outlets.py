@@ -27,10 +27,10 @@ the place of an older one that still waits.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from nodecheck import policies
+from nodecheck.records import dataclass
 from nodecheck.sinks import (
     cloudwatch,
     cloudwatch_agent,

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from nodecheck.model.errors import ProbeError
+from nodecheck.records import dataclass, field
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import uuid
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from nodecheck import VERSION
@@ -25,6 +24,7 @@ from nodecheck.model.settings import DEFAULTS
 from nodecheck.model.verdict import SkipReason, Verdict
 from nodecheck.plan import Outcomes
 from nodecheck.probing import PROBES
+from nodecheck.records import dataclass
 from nodecheck.stages import excuse
 
 if TYPE_CHECKING:

@@ -6,7 +6,6 @@ import re
 import shlex
 import signal
 from contextlib import ExitStack
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from nodecheck import run
@@ -18,6 +17,7 @@ from nodecheck.model.errors import Busy, ConfigError, UsageError
 from nodecheck.model.report import shorten
 from nodecheck.model.setting_forms import REGION
 from nodecheck.model.verdict import Finding, Fix, Status, Verdict
+from nodecheck.records import replace
 from nodecheck.settings import load, settings_file
 from nodecheck.sinks.text import MESSAGE_LIMIT
 from nodecheck.telling import render, tell

@@ -6,7 +6,6 @@ replaces the value of an earlier one; ``origins`` says where each value came fro
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -16,6 +15,7 @@ from nodecheck.model.errors import Absent, ConfigError, Denied, ProbeError
 from nodecheck.model.setting_forms import FILE, PLACE, parse_day
 from nodecheck.model.setting_values import checked, from_text, is_list_of_codes
 from nodecheck.model.settings import BY_NAME, KEYS, Key, Setting, Settings, Waiver
+from nodecheck.records import dataclass, field
 from nodecheck.settings_file import parse, read_file, refuse_writable
 
 if TYPE_CHECKING:

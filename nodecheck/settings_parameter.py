@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from nodecheck.aws.endpoints import ssm_endpoint
@@ -22,6 +21,7 @@ from nodecheck.host.mailbox import Mailbox
 from nodecheck.model.errors import Absent, ProbeError
 from nodecheck.model.moment import CorrectedTime
 from nodecheck.probes import clock_date, node_identity
+from nodecheck.records import dataclass
 
 if TYPE_CHECKING:
     from nodecheck.aws.parameter_store import Parameter

@@ -9,7 +9,6 @@ would be sent by every run.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Final
 
 from nodecheck.host.boot import boot_id
@@ -19,6 +18,7 @@ from nodecheck.model.moment import unix_ns
 from nodecheck.model.report import Delivery, counted
 from nodecheck.model.spool import Consignment, SpooledReport, dated, in_order, loss
 from nodecheck.outlets import OUTLETS, Queue
+from nodecheck.records import dataclass, field, replace
 
 if TYPE_CHECKING:
     from nodecheck.host.door import Host

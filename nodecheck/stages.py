@@ -6,10 +6,10 @@ have is left out; in an image (``image``) as well, and the agent may be stopped 
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from nodecheck.model.verdict import SkipReason
+from nodecheck.records import replace
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

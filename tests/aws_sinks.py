@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from nodecheck.host.here import this_host
@@ -12,6 +12,7 @@ from nodecheck.host.local_clock import SystemClock
 from nodecheck.model.moment import CorrectedTime, instant
 from nodecheck.model.settings import DEFAULTS, Settings
 from nodecheck.outlets import OUTLETS, Queue
+from nodecheck.records import replace
 from tests import sending
 from tests.reports import report
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from nodecheck.host.local_clock import SystemClock, read_pair
@@ -11,6 +11,7 @@ from nodecheck.model.clock import ClockPolicy, NtpFacts
 from nodecheck.model.errors import ProbeError
 from nodecheck.model.selection import combine
 from nodecheck.probes import clock_date, clock_ntp
+from nodecheck.records import replace
 from tests.fake_host import fake_host
 
 if TYPE_CHECKING:

@@ -16,7 +16,6 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,6 +26,7 @@ from nodecheck.host.here import this_host
 from nodecheck.model.clock import ClockPolicy
 from nodecheck.model.discipline import DisciplineFacts, Running
 from nodecheck.probes import clock_discipline
+from nodecheck.records import replace
 from tests.discipline_builders import measured
 
 if TYPE_CHECKING:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from nodecheck.model.access import AccessFacts
@@ -11,6 +11,7 @@ from nodecheck.model.authenticode import TrustAnswer
 from nodecheck.model.errors import Absent, ProbeError
 from nodecheck.model.node import Platform
 from nodecheck.model.windows_service import ServicePhase, StartType, WindowsService
+from nodecheck.records import replace
 from tests.fake_host import FakeFiles, FakeProcesses, fake_host
 from tests.pe_maker import Bytes, Identity, amazon
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from hypothesis import strategies as st
 
 from nodecheck.model.report import ClockReading, Delivery, Report
 from nodecheck.model.verdict import Evidence, Finding, Fix, SkipReason, Status, Verdict
+from nodecheck.records import replace
 from tests.reports import report
 
 if TYPE_CHECKING:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -20,6 +19,7 @@ from nodecheck.model.identity import (
     SecretFile,
 )
 from nodecheck.model.install import InstallSurvey
+from nodecheck.records import replace
 from tests.fake_host import file_state
 
 if TYPE_CHECKING:

@@ -12,10 +12,10 @@ import shlex
 import subprocess
 import sys
 from contextlib import ExitStack
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
+from nodecheck.records import replace
 from tests.metadata_server import (
     CREDENTIALS,
     PATHS,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -15,6 +14,7 @@ from nodecheck.model.report import (
     ToolIdentity,
 )
 from nodecheck.model.verdict import Evidence, Finding, Status, Verdict
+from nodecheck.records import replace
 
 MOMENT = datetime(2026, 11, 23, 15, 0, tzinfo=UTC)
 IDS = (

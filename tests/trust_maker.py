@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from nodecheck.model.trust import PinnedKey, Trust
+from nodecheck.records import replace
 from nodecheck.trust.key_ring import KeyRing, RingEntry
 from nodecheck.trust.public_key import PublicKey, read_public_key
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from nodecheck.model.errors import Absent, ProbeError
 from nodecheck.model.node import Platform
 from nodecheck.model.windows_service import ServicePhase, StartType, WindowsService
+from nodecheck.records import replace
 from tests.fake_host import fake_host
 
 if TYPE_CHECKING:

@@ -12,12 +12,12 @@ import json
 import re
 from configparser import ConfigParser
 from configparser import Error as ConfigError
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from nodecheck.model.agent_place import place_of
 from nodecheck.model.errors import Absent, ProbeError
 from nodecheck.model.node import FileKind
+from nodecheck.records import dataclass, field
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

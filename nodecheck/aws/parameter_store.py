@@ -7,10 +7,10 @@ allows GetParameter, default host management does not.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from nodecheck.aws.client import CallError, open_client
+from nodecheck.records import dataclass, field
 
 if TYPE_CHECKING:
     from nodecheck.host.door import Host

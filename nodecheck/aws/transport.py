@@ -15,7 +15,6 @@ import re
 import ssl
 import warnings
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Self
 from urllib.parse import urlsplit
 
@@ -28,6 +27,7 @@ from nodecheck.aws.deadline import Deadline
 from nodecheck.aws.tls import client_context
 from nodecheck.host.proxy import is_exempt, parse
 from nodecheck.model.errors import ProbeError
+from nodecheck.records import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

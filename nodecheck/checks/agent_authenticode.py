@@ -9,7 +9,6 @@ Windows accepted, and at corrected time where there is none: never at the node's
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
@@ -24,6 +23,7 @@ from nodecheck.model.authenticode import (
 from nodecheck.model.remedy import install_fix
 from nodecheck.model.trust_codes import Code, effective_code
 from nodecheck.model.verdict import Evidence, Finding, Fix, SkipReason, Status, Verdict
+from nodecheck.records import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -8,7 +8,6 @@ absence needs every place looked at.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from nodecheck.model.agent import Channel
@@ -16,6 +15,7 @@ from nodecheck.model.errors import ProbeError
 from nodecheck.model.install import InstallSurvey
 from nodecheck.model.remedy import install_fix, remove_fix
 from nodecheck.model.verdict import Evidence, Finding, Fix, Status, Verdict
+from nodecheck.records import replace
 
 if TYPE_CHECKING:
     from nodecheck.model.agent import Installation

@@ -8,7 +8,6 @@ processes; a name that a process gives itself adds suspicion and never satisfies
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from nodecheck.checks.running_code import is_ordinary, judge_code, judge_preloads, spell
@@ -18,6 +17,7 @@ from nodecheck.model.history import History
 from nodecheck.model.install import CORE
 from nodecheck.model.remedy import install_fix, restart_fix
 from nodecheck.model.verdict import Evidence, Finding, Fix, SkipReason, Status, Verdict
+from nodecheck.records import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

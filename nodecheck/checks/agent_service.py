@@ -7,7 +7,6 @@ manager's own answer and the processes; where it does not answer, processes stil
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from nodecheck.checks.agent_windows_service import healthy_windows, judge_windows
@@ -22,6 +21,7 @@ from nodecheck.model.install import CORE, oldest
 from nodecheck.model.remedy import install_fix
 from nodecheck.model.service import UNITS, Failure, Manager
 from nodecheck.model.verdict import Finding, Fix, SkipReason, Status, Verdict
+from nodecheck.records import replace
 
 if TYPE_CHECKING:
     from datetime import datetime

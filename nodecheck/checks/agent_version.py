@@ -10,7 +10,6 @@ new, so the answer is then ``warn``, ``crit`` or ``unknown``.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from nodecheck.checks.version_age import (
@@ -27,6 +26,7 @@ from nodecheck.model.remedy import install_fix, restart_fix, update_fix
 from nodecheck.model.staleness import behind, behind_at_least
 from nodecheck.model.verdict import Evidence, Finding, SkipReason, Status, Verdict
 from nodecheck.model.version import AgentVersion, releases_behind
+from nodecheck.records import dataclass
 
 if TYPE_CHECKING:
     from datetime import datetime

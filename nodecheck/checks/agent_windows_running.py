@@ -6,13 +6,13 @@ by identity and digest; a renamed file has another path.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from nodecheck.model.agent import Channel
 from nodecheck.model.install import CORE
 from nodecheck.model.remedy import install_fix, restart_fix
 from nodecheck.model.verdict import Evidence, Finding, SkipReason, Status, Verdict
+from nodecheck.records import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

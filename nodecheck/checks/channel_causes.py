@@ -8,8 +8,9 @@ https://github.com/aws/amazon-ssm-agent named below by number.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Final
+
+from nodecheck.records import dataclass
 
 CLOCK: Final = "clock-refused"
 ON_THE_WAY: Final = frozenset(

@@ -11,7 +11,6 @@ that a daemon keeps right does not drift: there is nothing to forecast while it 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import timedelta
 from math import inf
 from typing import TYPE_CHECKING, Final
@@ -20,6 +19,7 @@ from nodecheck.checks import clock_fix
 from nodecheck.checks.discipline_causes import contradiction
 from nodecheck.model.clock_history import Drift
 from nodecheck.model.verdict import Evidence, Finding, Status, Verdict
+from nodecheck.records import dataclass
 
 if TYPE_CHECKING:
     from datetime import datetime

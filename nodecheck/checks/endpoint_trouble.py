@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from nodecheck.model.verdict import Evidence
+from nodecheck.records import dataclass
 
 if TYPE_CHECKING:
     from nodecheck.model.endpoints import EndpointFacts, Reach, Sighting

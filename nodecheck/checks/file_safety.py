@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from nodecheck.checks.proof import Problem, problem
 from nodecheck.model.node import FileKind
 from nodecheck.model.verdict import Finding, Fix, Status
+from nodecheck.records import replace
 
 if TYPE_CHECKING:
     from nodecheck.model.node import FileState

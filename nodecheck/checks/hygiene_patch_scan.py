@@ -12,13 +12,13 @@ as one that was replaced, does not count. One or none is ``ok`` as far as the lo
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from nodecheck.model.hygiene import DAY_NS, HOST_MANAGEMENT, SCAN_REACH_DAYS, Work
 from nodecheck.model.remedy import send_update_fix
 from nodecheck.model.schedule import longest_gap_days
 from nodecheck.model.verdict import Evidence, Finding, Fix, SkipReason, Status, Verdict
+from nodecheck.records import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

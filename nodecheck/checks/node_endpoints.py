@@ -7,7 +7,6 @@ clock, and without corrected time not at all.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from nodecheck.checks import windows_fix
@@ -20,6 +19,7 @@ from nodecheck.checks.endpoint_trouble import (
 )
 from nodecheck.model.endpoints import TIMEOUT_S, UNCLEAR, Need, is_public_name
 from nodecheck.model.verdict import Finding, Fix, Status, Verdict
+from nodecheck.records import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

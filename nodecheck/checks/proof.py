@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from nodecheck.model.agent import Channel
 from nodecheck.model.package_place import BINARIES, DEB, deb_folder
 from nodecheck.model.remedy import install_fix
 from nodecheck.model.verdict import Finding, Fix, SkipReason, Status, Verdict, worst
+from nodecheck.records import dataclass
 
 if TYPE_CHECKING:
     from nodecheck.model.agent import Installation, InstallFacts

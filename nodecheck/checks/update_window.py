@@ -8,10 +8,10 @@ proven whatever else went on.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from nodecheck.model.verdict import Evidence, Finding, Status, Verdict
+from nodecheck.records import replace
 
 if TYPE_CHECKING:
     from nodecheck.model.update_window import UpdateWindow

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from nodecheck.host.folders import find_place, look_above, look_behind, without_links
+from nodecheck.records import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Collection

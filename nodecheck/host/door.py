@@ -6,13 +6,13 @@ may not look). Paths are absolute. Contents are hostile: each read names its lim
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, Protocol
 
 from nodecheck.host.program_door import NoPrograms
 from nodecheck.host.usage_door import NoUsage
 from nodecheck.host.windows_door import NoAccess, NoRegistry, NoServices
 from nodecheck.model.errors import Absent
+from nodecheck.records import dataclass, field
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import os
 from contextlib import closing
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from nodecheck.model import ntp
 from nodecheck.model.clock import ClockPair
+from nodecheck.records import dataclass
 
 if TYPE_CHECKING:
     from collections import Counter

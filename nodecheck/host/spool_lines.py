@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from dataclasses import dataclass, field
 from typing import Final, NoReturn
 
 from nodecheck.model.spool import SpooledReport
+from nodecheck.records import dataclass, field
 
 SCHEMA: Final = "nodecheck-spool/1"
 NAME_LIMIT: Final = 200

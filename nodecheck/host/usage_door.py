@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn, Protocol
 
 from nodecheck.model.errors import Absent
+from nodecheck.records import dataclass
 
 if TYPE_CHECKING:
     from nodecheck.model.sockets import TcpSocket

@@ -8,7 +8,6 @@ Sources: MicrosoftDocs/windowsserverdocs, Windows-Time-Service-Tools-and-Setting
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from math import inf
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -23,6 +22,7 @@ from nodecheck.model.w32time import (
     filetime_s,
     parse_peers,
 )
+from nodecheck.records import dataclass, field
 
 if TYPE_CHECKING:
     from collections.abc import Callable

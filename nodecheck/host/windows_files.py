@@ -16,8 +16,9 @@ import stat
 import sys
 from contextlib import contextmanager
 from ctypes import wintypes
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
+
+from nodecheck.records import dataclass
 
 assert sys.platform == "win32"  # noqa: S101 - tells the type checker which platform this is
 

@@ -21,9 +21,10 @@ import os
 import sys
 from contextlib import contextmanager
 from ctypes import wintypes
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
+
+from nodecheck.records import dataclass, replace
 
 assert sys.platform == "win32"  # noqa: S101 - tells the type checker which platform this is
 

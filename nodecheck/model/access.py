@@ -9,10 +9,10 @@ Source: MS-DTYP 2.4.2 (SID), 2.4.4 (ACE), 2.4.5 (ACL).
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 from typing import Final
 
 from nodecheck.model.errors import ProbeError
+from nodecheck.records import dataclass
 
 SYSTEM: Final = "S-1-5-18"
 ADMINISTRATORS: Final = "S-1-5-32-544"

@@ -7,10 +7,10 @@ https://github.com/aws/amazon-ssm-agent).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from nodecheck.model.identity import EC2, ON_PREM, MetadataFacts
+from nodecheck.records import dataclass
 
 if TYPE_CHECKING:
     from nodecheck.model.errors import ProbeError

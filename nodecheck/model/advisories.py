@@ -8,11 +8,11 @@ sources were last looked through.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import date
 from typing import Final
 
 from nodecheck.model.version import AgentVersion
+from nodecheck.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,9 @@ Source: agent/appconfig/contracts.go and constants.go of https://github.com/aws/
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
+
+from nodecheck.records import dataclass
 
 DEFAULT_ORDER: Final = ("OnPrem", "EC2", "CustomIdentity")
 """Identity.ConsumptionOrder where the file says nothing: the first that fits wins."""

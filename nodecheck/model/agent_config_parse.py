@@ -10,10 +10,10 @@ https://github.com/aws/amazon-ssm-agent.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Final
 
 from nodecheck.model.agent_config import DEFAULT_ORDER, AgentConfig
+from nodecheck.records import dataclass, field
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,9 +16,10 @@ the stamp of the last line. Zones are whole quarters of an hour, from UTC-12 to 
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
+
+from nodecheck.records import dataclass, replace
 
 LINE_CHARS: Final = 4000
 CONTINUED: Final = 12

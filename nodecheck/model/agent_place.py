@@ -6,8 +6,9 @@ https://github.com/aws/amazon-ssm-agent (3.3.1142.0).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
+
+from nodecheck.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

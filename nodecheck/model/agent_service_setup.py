@@ -6,10 +6,10 @@ Source: winsvc.h, SERVICE_FAILURE_ACTIONS, as the service control manager keeps 
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from nodecheck.model.errors import ProbeError
+from nodecheck.records import dataclass
 
 if TYPE_CHECKING:
     from nodecheck.model.windows_service import WindowsService

@@ -6,10 +6,10 @@ differences against ``ChannelFacts.looked_s``, which the same clock gave, and fo
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from nodecheck.model.endpoints import Need
+from nodecheck.records import dataclass, replace
 
 if TYPE_CHECKING:
     from nodecheck.model.endpoints import EndpointFacts, Sighting

@@ -12,13 +12,13 @@ hibernation; a start of the core is compared by its stamp.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
 from typing import Final
 
 from nodecheck.model.agent_log import JITTER_S, Line, stamp_of
 from nodecheck.model.channel import ErrorGroup, Hibernation, Mark, Refusal, Story
 from nodecheck.model.redaction import redact
 from nodecheck.model.sockets import normal
+from nodecheck.records import dataclass, replace
 
 GROUPS: Final = 40
 TEXT_CHARS: Final = 600

@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import ipaddress
 import struct
-from dataclasses import dataclass
 from typing import Final
 
 from nodecheck.model.discipline import SourceState
 from nodecheck.model.errors import ProbeError
+from nodecheck.records import dataclass
 
 PORT: Final = 323
 REQUEST_LENGTH: Final = 104

@@ -8,11 +8,11 @@ it once, at the end, from one reading of both clocks.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
 
 from nodecheck.model.report import ClockReading
+from nodecheck.records import dataclass
 
 if TYPE_CHECKING:
     from nodecheck.model.moment import CorrectedTime

@@ -8,11 +8,11 @@ wanders (PHI): a 20 s test missed the bound without it by 0.9 ppm.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from itertools import combinations
 from typing import Final
 
 from nodecheck.model.clock import PHI
+from nodecheck.records import dataclass
 
 EPOCHS_KEPT: Final = 64
 SPACING_NS: Final = 600 * 1_000_000_000

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from nodecheck.model.acting import act
 from nodecheck.model.identity import EC2
+from nodecheck.records import dataclass
 
 if TYPE_CHECKING:
     from datetime import datetime

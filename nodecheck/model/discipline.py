@@ -6,11 +6,11 @@ time minus local clock in seconds (positive: the clock is slow), whatever sign t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import inf
 from typing import TYPE_CHECKING, Final
 
 from nodecheck.model.clock import Discipline
+from nodecheck.records import dataclass
 
 if TYPE_CHECKING:
     from nodecheck.model.kernel_clock import ClockBound, KernelClock

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Final
+
+from nodecheck.records import dataclass, field
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

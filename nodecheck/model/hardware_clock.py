@@ -10,12 +10,12 @@ Guide, "Connect to the PTP hardware clock"; Documentation/ABI/testing/sysfs-ptp 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
 from nodecheck.model.clock import Interval, NtpFacts, SourceFailure, SourceReading
 from nodecheck.model.errors import ProbeError
 from nodecheck.model.time_server import AMAZON
+from nodecheck.records import dataclass
 
 NAME_START: Final = "ena-ptp-"
 MOST_BOUND_NS: Final = 1_000_000_000

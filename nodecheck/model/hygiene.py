@@ -9,12 +9,12 @@ runs, which it removes after 24 hours for associations and after 14 days for com
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Final
 
 from nodecheck.model.moment import unix_ns
 from nodecheck.model.schedule import MONTHLY_DAYS
+from nodecheck.records import dataclass
 
 if TYPE_CHECKING:
     from datetime import datetime

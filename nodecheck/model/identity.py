@@ -7,11 +7,11 @@ agent/managedInstances/vault/fsvault/fsvault.go of https://github.com/aws/amazon
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 from nodecheck.model.agent_place import is_windows
+from nodecheck.records import dataclass
 
 if TYPE_CHECKING:
     from nodecheck.model.node import FileState

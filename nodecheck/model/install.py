@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Final, Protocol
 
 from nodecheck.model.agent import Channel, Installation, InstallFacts
 from nodecheck.model.version import AgentVersion
+from nodecheck.records import dataclass
 
 if TYPE_CHECKING:
     from nodecheck.model.node import FileState

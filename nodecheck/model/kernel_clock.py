@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from math import inf
 from typing import Final
+
+from nodecheck.records import dataclass
 
 MAX_KERNEL_ERROR_S: Final = 16.0
 """NTP_PHASE_LIMIT of the kernel (include/linux/timex.h): maxerror stops there, nobody steers."""

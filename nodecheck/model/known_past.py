@@ -6,11 +6,11 @@ where no source of time can be reached.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from nodecheck.model.ntp import EARLIEST_S
+from nodecheck.records import dataclass
 
 if TYPE_CHECKING:
     from nodecheck.model.trust import SignedPackage

@@ -7,8 +7,9 @@ move it. Units: nanoseconds since 1970-01-01 UTC and seconds for bounds.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+
+from nodecheck.records import dataclass
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 
 from nodecheck.model.errors import ProbeError
+from nodecheck.records import dataclass
 
 
 class FileKind(Enum):

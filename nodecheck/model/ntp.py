@@ -8,10 +8,10 @@ The 48 bytes are therefore read here, with whole numbers; ``ntplib`` gives the t
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from nodecheck.model.clock import PHI, Interval
+from nodecheck.records import dataclass
 
 HEADER = struct.Struct("!BBbbII4s8xQQQ")
 """RFC 5905 figure 8, without the reference timestamp."""

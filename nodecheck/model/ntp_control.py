@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import re
 import struct
-from dataclasses import dataclass
 from math import isfinite
 from typing import Final
 
 from nodecheck.model.discipline import SourceState
 from nodecheck.model.errors import ProbeError
+from nodecheck.records import dataclass
 
 READ_STATUS, READ_VARIABLES = 1, 2
 MODE_AND_VERSION: Final = 0x16

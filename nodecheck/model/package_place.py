@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from nodecheck.model.agent import Channel
+from nodecheck.records import dataclass
 
 if TYPE_CHECKING:
     from nodecheck.model.agent import Installation

@@ -7,10 +7,10 @@ Sources: proc_pid_status(5) (``Uid``, ``NSpid``, ``TracerPid``), proc_pid_maps(5
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Final
 
 from nodecheck.model.errors import ProbeError
+from nodecheck.records import dataclass
 
 DELETED: Final = " (deleted)"
 LOADER_VARIABLES: Final = ("LD_PRELOAD", "LD_AUDIT", "LD_LIBRARY_PATH")

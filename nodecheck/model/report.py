@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from nodecheck.model.verdict import Status, worst
+from nodecheck.records import dataclass, replace
 
 if TYPE_CHECKING:
     from datetime import datetime

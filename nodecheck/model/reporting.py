@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+from nodecheck.records import dataclass
 
 _LOG_GROUP = re.compile(r"[.\-_/#A-Za-z0-9]{1,512}")
 _NAMESPACE = re.compile(r"(?!AWS/)[A-Za-z0-9._#:/-]{1,256}")

@@ -12,9 +12,10 @@ identifiers" and "Managing access keys"); RFC 7468 (PEM); GitHub, "About authent
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Final
+
+from nodecheck.records import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -16,7 +16,6 @@ NTP majority to hold it against, it is taken at its word: the bound then assumes
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from nodecheck.model.clock import (
@@ -33,6 +32,7 @@ from nodecheck.model.clock import (
 )
 from nodecheck.model.errors import ProbeError
 from nodecheck.model.moment import CorrectedTime
+from nodecheck.records import replace
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

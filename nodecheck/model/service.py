@@ -5,9 +5,10 @@ A time or count that this node's service manager does not tell is None; it is ne
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Final
+
+from nodecheck.records import dataclass
 
 if TYPE_CHECKING:
     from nodecheck.model.agent_service_setup import ServiceSetup

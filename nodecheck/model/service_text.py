@@ -10,11 +10,11 @@ proc_pid_stat(5), proc_pid_status(5), getrlimit(2).
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import Final, NoReturn
 
 from nodecheck.model.errors import ProbeError
 from nodecheck.model.service import UnitState
+from nodecheck.records import dataclass
 
 PROPERTIES: Final = (
     "Names",

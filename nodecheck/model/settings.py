@@ -7,13 +7,13 @@ The names are a contract. In the environment a key is ``NODECHECK_`` and the key
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Final
 
 from nodecheck.model import setting_forms as forms
 from nodecheck.model.authenticode import PUBLISHERS
 from nodecheck.model.time_server import parse_server
+from nodecheck.records import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -16,8 +16,9 @@ grant, is not believed: it could turn a refused clock into an accepted one.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+
+from nodecheck.records import dataclass
 
 MOST_S = 900.0
 """The widest tolerance on record: S3, and older services (aws/aws-sdk-js#254)."""

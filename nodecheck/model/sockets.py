@@ -7,9 +7,10 @@ every machine that the agent is built for. Source: proc_pid_net(5), net/ipv4/tcp
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 from typing import Final
+
+from nodecheck.records import dataclass
 
 ESTABLISHED: Final = "01"
 

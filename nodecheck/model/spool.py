@@ -7,8 +7,9 @@ gets the payload together with the time that the sending run believes.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
+
+from nodecheck.records import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -14,12 +14,12 @@ for certain: from the manifest, or from the part of the table that has no gaps.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
 from nodecheck.model.offer import Mark
 from nodecheck.model.releases import COMPLETE_TO, ESTIMATE_DAYS, RELEASES
+from nodecheck.records import dataclass
 
 if TYPE_CHECKING:
     from datetime import date

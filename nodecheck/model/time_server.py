@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from nodecheck.records import dataclass, field
 
 NTP_PORT = 123
 PORT_LIMIT = 65535

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Final
 
 from nodecheck.model.node import FileKind
+from nodecheck.records import dataclass
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -8,8 +8,9 @@ systemd.unit.html. The order of the folders is that of ``systemd-analyze unit-pa
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
+
+from nodecheck.records import dataclass
 
 if TYPE_CHECKING:
     from nodecheck.model.node import FileState

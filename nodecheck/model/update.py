@@ -13,12 +13,12 @@ here. Both are in the node's local time without a zone.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import Enum
 from typing import Final
 
 from nodecheck.model.redaction import redact
+from nodecheck.records import dataclass, replace
 
 SAME_TRY: Final = timedelta(minutes=10)
 """The audit line and the end of the log are written within seconds; a try takes minutes."""

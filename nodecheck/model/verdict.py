@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from enum import Enum
+
+from nodecheck.records import dataclass, replace
 
 BEYOND_RECORDS = "beyond-retention"
 """The reason of a question about weeks of which the node keeps no record."""

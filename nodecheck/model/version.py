@@ -7,8 +7,9 @@ Everything else is refused, because a version that is guessed is a wrong one.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
+
+from nodecheck.records import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -6,9 +6,10 @@ Source: MicrosoftDocs/windowsserverdocs, Windows-Time-Service-Tools-and-Settings
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from math import inf
 from typing import TYPE_CHECKING, Final
+
+from nodecheck.records import dataclass
 
 if TYPE_CHECKING:
     from nodecheck.model.windows_service import WindowsService

@@ -10,12 +10,12 @@ Sources: MicrosoftDocs/windowsserverdocs, Windows-Time-Service-Tools-and-Setting
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from math import inf
 from typing import Final
 
 from nodecheck.model.errors import Denied, ProbeError
 from nodecheck.model.w32time import HIGHEST_POLL
+from nodecheck.records import dataclass
 
 LOCAL_CLOCK: Final = 0x4C4F_434C
 """The reference id LOCL: a clock that follows only itself (RFC 4330 section 4)."""

@@ -6,9 +6,10 @@ Source: winsvc.h; QueryServiceConfigW and QueryServiceStatusEx of learn.microsof
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from enum import Enum
 from typing import Final
+
+from nodecheck.records import dataclass
 
 LOCAL_SYSTEM: Final = frozenset({"localsystem", "nt authority\\system", ".\\localsystem"})
 """How the account of a service names SYSTEM, in small letters; it is the same in every language."""

@@ -12,7 +12,6 @@ the process that holds them; what is not acknowledged it does not tell, and give
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from nodecheck.host.process_files import look_at_start
@@ -23,6 +22,7 @@ from nodecheck.model.channel_story import Log, tell
 from nodecheck.model.errors import Absent, ProbeError
 from nodecheck.model.install import CORE
 from nodecheck.model.sockets import normal, read_established
+from nodecheck.records import dataclass
 
 if TYPE_CHECKING:
     from nodecheck.host.door import Files, Host

@@ -8,7 +8,6 @@ may replace what lies below. What systemd reads besides is ``host/unit_files.py`
 from __future__ import annotations
 
 import posixpath
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from nodecheck.host.agent_settings import look_at_settings
@@ -19,6 +18,7 @@ from nodecheck.model.errors import Absent, ProbeError
 from nodecheck.model.node import FileKind
 from nodecheck.model.trust import AGENT_PACKAGE, FileFacts, InstalledFile, SignedFile
 from nodecheck.model.unit_file import StartFacts
+from nodecheck.records import replace
 
 if TYPE_CHECKING:
     from nodecheck.host.door import Files, Host

@@ -7,7 +7,6 @@ What proves nothing is passed over for the next place, and told.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from nodecheck.aws.download import Downloads
@@ -17,6 +16,7 @@ from nodecheck.model.errors import Absent, ProbeError
 from nodecheck.model.package import ArchiveFacts, Unproven
 from nodecheck.model.package_place import find_places
 from nodecheck.model.trust import SignatureOutcome
+from nodecheck.records import dataclass, replace
 from nodecheck.trust import manifest
 from nodecheck.trust.archive import PACKAGE_LIMIT_BYTES, SIGNATURE_LIMIT_BYTES
 from nodecheck.trust.binaries import prove_binaries

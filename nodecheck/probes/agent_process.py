@@ -21,7 +21,6 @@ src/core/unit.c (``/run/systemd/units/invocation:UNIT``), ld.so(8).
 from __future__ import annotations
 
 import posixpath
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from nodecheck.host.process_files import (
@@ -43,6 +42,7 @@ from nodecheck.model.install import (
     UnreadImage,
 )
 from nodecheck.model.process_text import loader_variables
+from nodecheck.records import dataclass, replace
 
 if TYPE_CHECKING:
     from nodecheck.host.door import Files, Host

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from nodecheck.model.authenticode import Place, ProgramFact, WindowsPrograms
 from nodecheck.model.errors import Absent, ProbeError
 from nodecheck.model.install import CORE, EXECUTABLES
 from nodecheck.model.node import FileKind
+from nodecheck.records import replace
 from nodecheck.trust.authenticode import read_signature
 from nodecheck.trust.pe_file import FILE_LIMIT_BYTES, StructureError, image_digest, pieces, read_pe
 

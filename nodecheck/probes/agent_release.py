@@ -9,7 +9,6 @@ judgement needs are asked for their ``Last-Modified``. All of it is plain, unsig
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from datetime import UTC
 from typing import TYPE_CHECKING, Final
 
@@ -19,6 +18,7 @@ from nodecheck.model.agent import Channel
 from nodecheck.model.errors import ProbeError
 from nodecheck.model.offer import Listed, Mark, ReleaseFacts, Reply, Stored
 from nodecheck.model.version import AgentVersion
+from nodecheck.records import replace
 
 if TYPE_CHECKING:
     from datetime import datetime

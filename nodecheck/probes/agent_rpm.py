@@ -11,7 +11,6 @@ lib/backend/sqlite.c and lib/backend/dbi.c (how rpm chooses a backend, and its w
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from nodecheck.model.agent import Channel, Installation
@@ -19,6 +18,7 @@ from nodecheck.model.errors import Absent, ProbeError
 from nodecheck.model.node import FileKind
 from nodecheck.model.report import shorten
 from nodecheck.model.trust import AGENT_PACKAGE, RpmFacts, SignedPackage
+from nodecheck.records import replace
 from nodecheck.trust.packets import TrustError
 from nodecheck.trust.rpm_header import BLOB_LIMIT_BYTES, RpmHeader, read_header, read_parts
 from nodecheck.trust.rpm_package import prove_package

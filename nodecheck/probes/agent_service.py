@@ -10,7 +10,6 @@ On Windows the service control manager is asked, and the registry for what it do
 from __future__ import annotations
 
 import posixpath
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from nodecheck.host.folders import look_at
@@ -21,6 +20,7 @@ from nodecheck.model.node import FileKind
 from nodecheck.model.service import UNITS, Failure, Job, Manager, ServiceFacts, UnitLinks
 from nodecheck.model.service_text import PROPERTIES, parse_job, parse_show, starts_at_boot
 from nodecheck.model.unit_file import UNIT_FOLDERS
+from nodecheck.records import replace
 
 if TYPE_CHECKING:
     from nodecheck.host.door import Files, Host

@@ -6,13 +6,13 @@ processor time and open files of each (proc(5)). One that ends meanwhile is said
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from nodecheck.model.errors import Absent, ProbeError
 from nodecheck.model.install import EXECUTABLES, AgentProcess
 from nodecheck.model.service import ProcessUse, ServiceProcesses
 from nodecheck.model.service_text import TICKS_PER_S, files_limit, parse_stat, resident_bytes
+from nodecheck.records import replace
 
 if TYPE_CHECKING:
     from nodecheck.host.door import Files, Host

@@ -14,13 +14,13 @@ from __future__ import annotations
 import base64
 import posixpath
 import re
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from nodecheck.model.errors import Absent, ProbeError
 from nodecheck.model.install import EXECUTABLES, SnapFacts
 from nodecheck.model.node import device_number
 from nodecheck.model.snap import SnapMount, SnapOutcome, SnapProof, SnapProofs
+from nodecheck.records import replace
 from nodecheck.trust.packets import TrustError
 from nodecheck.trust.snap_assertions import ASSERTION_LIMIT_BYTES, Assertion, read_assertion
 from nodecheck.trust.snap_chain import KEYS_LIMIT, SERIES, prove_blob, read_roots

@@ -10,7 +10,6 @@ Sources: QueryServiceStatusEx and QueryFullProcessImageNameW of learn.microsoft.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from nodecheck.model.authenticode import SERVICE
@@ -22,6 +21,7 @@ from nodecheck.model.install import (
     RunningFacts,
     UnreadImage,
 )
+from nodecheck.records import replace
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

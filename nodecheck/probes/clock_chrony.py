@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import secrets
 from contextlib import closing
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from nodecheck.host.door import Address
@@ -16,6 +15,7 @@ from nodecheck.model import chrony
 from nodecheck.model.clock import Discipline
 from nodecheck.model.discipline import DaemonWord
 from nodecheck.model.errors import Absent, ProbeError
+from nodecheck.records import dataclass
 
 if TYPE_CHECKING:
     from nodecheck.host.door import Datagrams, Host, LocalClock

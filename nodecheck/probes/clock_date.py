@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import re
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -25,6 +24,7 @@ from nodecheck.aws.endpoints import ssm_endpoint
 from nodecheck.model.agent_proxy import AgentProxy
 from nodecheck.model.clock import DateReading, Interval
 from nodecheck.model.errors import ProbeError
+from nodecheck.records import dataclass, replace
 
 if TYPE_CHECKING:
     from nodecheck.host.door import Heads, Host, HttpsReply, LocalClock

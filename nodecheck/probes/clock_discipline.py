@@ -5,12 +5,12 @@ Probes do not import one another; the parts come as calls (``Parts``) from where
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from nodecheck.model.discipline import DisciplineFacts, Running, Silence
 from nodecheck.model.errors import ProbeError
 from nodecheck.model.time_server import AMAZON_ON_EC2, AMAZON_PUBLIC
+from nodecheck.records import dataclass, field
 
 if TYPE_CHECKING:
     from collections.abc import Callable

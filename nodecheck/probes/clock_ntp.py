@@ -8,7 +8,6 @@ believable is in ``model.ntp``, how one is exchanged in ``host.ntp_exchange``.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
@@ -16,6 +15,7 @@ from nodecheck.host.mailbox import Mailbox
 from nodecheck.host.ntp_exchange import Sample, exchange
 from nodecheck.model.clock import NtpFacts, SourceFailure, SourceReading
 from nodecheck.model.errors import ProbeError
+from nodecheck.records import dataclass, field
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

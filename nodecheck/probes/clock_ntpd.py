@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import secrets
 from contextlib import closing
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from nodecheck.host.door import Address
@@ -17,6 +16,7 @@ from nodecheck.model.clock import Discipline
 from nodecheck.model.discipline import DaemonWord
 from nodecheck.model.errors import ProbeError
 from nodecheck.model.time_server import NTP_PORT
+from nodecheck.records import dataclass, replace
 
 if TYPE_CHECKING:
     from nodecheck.host.door import Datagrams, Host, LocalClock

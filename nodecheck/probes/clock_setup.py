@@ -6,7 +6,6 @@ to /dev/null (systemd.unit(5)).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from nodecheck.model.clock import Discipline
@@ -14,6 +13,7 @@ from nodecheck.model.discipline import InstalledDaemon, Setup
 from nodecheck.model.errors import Absent, ProbeError
 from nodecheck.model.node import FileKind
 from nodecheck.model.unit_file import parse_unit
+from nodecheck.records import dataclass, field
 
 if TYPE_CHECKING:
     from nodecheck.host.door import Files

@@ -8,7 +8,6 @@ This machine's own daemon is no independent source and is left out.
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import dataclass, field, replace
 from posixpath import dirname, join
 from typing import TYPE_CHECKING
 
@@ -24,6 +23,7 @@ from nodecheck.model.time_server import (
     parse_server,
     server_at,
 )
+from nodecheck.records import dataclass, field, replace
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

@@ -7,7 +7,6 @@ Sources: chrony.conf(5) ``makestep``, ``maxchange``, ``maxslewrate``; ntpd(8) an
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
 from math import inf, isfinite
 from posixpath import dirname, join
 from typing import TYPE_CHECKING, Final
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 from nodecheck.model.clock import Discipline
 from nodecheck.model.discipline import StepRule
 from nodecheck.model.errors import Absent, ProbeError
+from nodecheck.records import dataclass, field
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -10,11 +10,11 @@ https://docs.aws.amazon.com/AWSEC2/latest/UserGuide/instancedata-data-categories
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from nodecheck.model.errors import Absent, ProbeError
 from nodecheck.model.identity import ACCOUNT, REGION, MetadataFacts, is_node_id, parse_time
+from nodecheck.records import replace
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -15,12 +15,12 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from nodecheck.model.errors import SinkError
 from nodecheck.model.report import shorten
 from nodecheck.model.verdict import Status
+from nodecheck.records import dataclass
 from nodecheck.sinks.measures import measures
 
 if TYPE_CHECKING:

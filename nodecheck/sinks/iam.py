@@ -7,10 +7,10 @@ Which actions take which resources and condition keys: Service Authorization Ref
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from nodecheck.aws import endpoints
+from nodecheck.records import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

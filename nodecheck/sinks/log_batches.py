@@ -7,8 +7,9 @@ each event counts its UTF-8 bytes and 26 more.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
+
+from nodecheck.records import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

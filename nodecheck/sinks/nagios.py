@@ -13,9 +13,9 @@ it is ASCII without any other ``|``. Sources:
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from nodecheck.records import replace
 from nodecheck.sinks.measures import measures
 from nodecheck.sinks.text import Style
 from nodecheck.sinks.text import render as render_text

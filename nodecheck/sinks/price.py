@@ -9,10 +9,10 @@ line.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from nodecheck.model.verdict import Status
+from nodecheck.records import dataclass
 from nodecheck.sinks.emf import METRICS
 
 if TYPE_CHECKING:

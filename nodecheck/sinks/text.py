@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from nodecheck.model.report import SUMMARY_LIMIT, shorten
 from nodecheck.model.verdict import Status
+from nodecheck.records import dataclass
 
 if TYPE_CHECKING:
     from nodecheck.model.report import Report

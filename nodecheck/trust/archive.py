@@ -8,10 +8,10 @@ verified over every byte: until then it is a stranger's claim.
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from nodecheck.model.trust import SignatureFact, SignedFile, SignedPackage
+from nodecheck.records import dataclass
 from nodecheck.trust.chunks import ChunkReader
 from nodecheck.trust.claim import Claim
 from nodecheck.trust.packets import TrustError

@@ -14,10 +14,10 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final
 
+from nodecheck.records import dataclass, field
 from nodecheck.trust.openpgp import Signature, read_signature, verify
 from nodecheck.trust.packets import TAG_PUBLIC_KEY, TAG_SIGNATURE, TrustError, read_packets
 from nodecheck.trust.public_key import PublicKey, key_frame, read_public_key

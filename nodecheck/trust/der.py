@@ -5,9 +5,9 @@ Source: ITU-T X.690 sections 8.1 and 10.1.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
+from nodecheck.records import dataclass
 from nodecheck.trust.packets import Reader, TrustError
 
 SEQUENCE: Final = 0x30

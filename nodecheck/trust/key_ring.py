@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import base64
-from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 from nodecheck.model.trust import KeyFacts, PinnedKey, Trust
+from nodecheck.records import dataclass, replace
 from nodecheck.trust.certificate import read_certificates
 from nodecheck.trust.packets import TrustError
 from nodecheck.trust.pinned_keys import PINNED, PinnedPacket

@@ -12,12 +12,12 @@ import base64
 import binascii
 import json
 import re
-from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Final
 
 from nodecheck.model.agent import Channel
 from nodecheck.model.node import FileKind
 from nodecheck.model.trust import SignatureFact, SignatureOutcome, SignedFile, SignedPackage
+from nodecheck.records import dataclass
 from nodecheck.trust.openpgp import read_detached
 from nodecheck.trust.packets import TrustError
 
@@ -124,11 +124,12 @@ def dump(kept: tuple[Kept, ...]) -> bytes:
     entries = []
     for item in kept:
         files = [
-            {**{name: asdict(file)[name] for name in _FILE}, "kind": file.kind.value}
+            {name: getattr(file, name) for name in _FILE} | {"kind": file.kind.value}
             for file in item.files
         ]
         signature = base64.b64encode(item.signature).decode()
-        entries.append({**asdict(item), "files": files, "signature": signature})
+        kept_as_is = {name: getattr(item, name) for name in _PACKAGE}
+        entries.append(kept_as_is | {"files": files, "signature": signature})
     return json.dumps({"schema": SCHEMA, "packages": entries}, indent=1).encode() + b"\n"
 
 

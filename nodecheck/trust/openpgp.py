@@ -11,11 +11,11 @@ Sources: RFC 4880 sections 5.2.3 (signatures), 5.2.4 (what is hashed), 9.4 (dige
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final, Protocol
 
 from nodecheck.model.moment import EPOCH
+from nodecheck.records import dataclass
 from nodecheck.trust.packets import TAG_SIGNATURE, Reader, TrustError, read_length, read_packets
 from nodecheck.trust.public_key import RSA_ALGORITHMS
 

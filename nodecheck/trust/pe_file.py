@@ -13,9 +13,9 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
+from nodecheck.records import dataclass
 from nodecheck.trust.packets import TrustError
 
 if TYPE_CHECKING:

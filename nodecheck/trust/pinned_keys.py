@@ -12,8 +12,9 @@ bottlerocket-os/bottlerocket-kernel-kit.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
+
+from nodecheck.records import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,9 @@ Sources: RFC 4880 sections 5.5.2 (keys), 9.1 (algorithms), 12.2 (fingerprints); 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
+from nodecheck.records import dataclass
 from nodecheck.trust.packets import Reader, TrustError
 
 if TYPE_CHECKING:

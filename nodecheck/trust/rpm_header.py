@@ -15,9 +15,9 @@ format_v4.html, lib/header.c (regions and dribbles), include/rpm/rpmtag.h (numbe
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 from typing import Final
 
+from nodecheck.records import dataclass
 from nodecheck.trust.packets import TrustError
 
 BLOB_LIMIT_BYTES: Final = 4 * 1024 * 1024

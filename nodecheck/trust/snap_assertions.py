@@ -15,10 +15,10 @@ import base64
 import binascii
 import hashlib
 import re
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
+from nodecheck.records import dataclass
 from nodecheck.trust.openpgp import read_detached, verify
 from nodecheck.trust.packets import TAG_PUBLIC_KEY, TrustError, read_packets
 from nodecheck.trust.public_key import read_public_key

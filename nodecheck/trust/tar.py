@@ -10,10 +10,10 @@ Sources: POSIX.1-1988 ustar; tar.h of GNU tar; deb(5).
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from nodecheck.model.node import FileKind
+from nodecheck.records import dataclass
 from nodecheck.trust.chunks import ChunkReader
 from nodecheck.trust.packets import TrustError
 

@@ -10,13 +10,13 @@ import json
 import random
 import sys
 from collections import Counter
-from dataclasses import replace
 from typing import Final
 
 from nodecheck.checks.agent_channel import judge
 from nodecheck.model.agent import Channel, Installation, InstallFacts
 from nodecheck.model.verdict import Status
 from nodecheck.probes.agent_credential_times import read_credentials
+from nodecheck.records import replace
 from tests.agent_logs import TREES, Tree
 from tests.channel_node import look, row, running
 

@@ -8,7 +8,6 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -19,6 +18,7 @@ from nodecheck.model.agent import Channel, Installation, InstallFacts
 from nodecheck.model.channel import AgentCredentials, Way
 from nodecheck.model.install import RunningFacts
 from nodecheck.probes import agent_channel
+from nodecheck.records import replace
 from tests import agent_logs
 from tests.channel_node import LOGS, process
 

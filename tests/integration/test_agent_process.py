@@ -14,7 +14,6 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,6 +24,7 @@ from nodecheck.host.here import this_host
 from nodecheck.model.agent import Channel, Installation, InstallFacts
 from nodecheck.model.errors import Absent
 from nodecheck.probes import agent_process
+from nodecheck.records import replace
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

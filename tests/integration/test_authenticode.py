@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import subprocess
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -15,6 +14,7 @@ from nodecheck.model.authenticode import PublisherPolicy, TrustAnswer
 from nodecheck.model.trust_codes import Code
 from nodecheck.model.verdict import Status
 from nodecheck.probes.agent_programs import look_at
+from nodecheck.records import replace
 from nodecheck.trust.authenticode import read_signature
 from nodecheck.trust.pe_file import StructureError, image_digest, read_pe
 from tests.fake_windows import CORE, WindowsNode

@@ -6,7 +6,6 @@ import subprocess
 import sys
 import time
 from contextlib import ExitStack
-from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from nodecheck.model.errors import ProbeError
 from nodecheck.model.time_server import TimeServer, parse_server
 from nodecheck.model.verdict import Status
 from nodecheck.probes import clock_ntp
+from nodecheck.records import replace
 from tests.chronyd import chronyd, need_chronyd
 from tests.clock_builders import POLICY, ShiftedClock, estimate, measure, network_host
 from tests.fuzz import fuzz_clock

@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +21,7 @@ from nodecheck.model.selection import combine
 from nodecheck.model.time_server import parse_server
 from nodecheck.model.verdict import Status
 from nodecheck.probes import clock_date
+from nodecheck.records import replace
 from tests.chronyd import need_chronyd
 from tests.clock_builders import POLICY, ShiftedClock, estimate, measure, network_host
 from tests.https_server import Answer, Certificate, HttpsServer, environment, make_certificate

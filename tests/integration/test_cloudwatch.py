@@ -6,7 +6,6 @@ import shutil
 import subprocess
 import sys
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +16,7 @@ from nodecheck.host.local_clock import SystemClock
 from nodecheck.model.errors import SinkError
 from nodecheck.model.moment import CorrectedTime, instant
 from nodecheck.model.reporting import CloudWatchPolicy
+from nodecheck.records import replace
 from tests import aws_rules, sending
 from tests.aws_certificates import Authority
 from tests.aws_logs import Fault

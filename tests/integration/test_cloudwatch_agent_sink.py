@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import socket
 import time
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,6 +14,7 @@ from nodecheck.model.errors import SinkError
 from nodecheck.model.reporting import CloudWatchPolicy
 from nodecheck.model.spool import Consignment, DatedReport, SpooledReport
 from nodecheck.model.verdict import Status
+from nodecheck.records import replace
 from nodecheck.sinks import cloudwatch_agent
 from nodecheck.sinks.cloudwatch_agent import VARIABLE
 from tests.aws_sinks import true_report

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,6 +12,7 @@ from nodecheck.model.errors import SinkError
 from nodecheck.model.spool import Consignment, DatedReport, SpooledReport
 from nodecheck.model.verdict import SkipReason, Status, Verdict
 from nodecheck.policies import compliance as policy_of
+from nodecheck.records import replace
 from nodecheck.sinks import compliance
 from tests.aws_server import AwsServer
 from tests.aws_sinks import SINKS, deliver, effective, hasty_host, point_to, true_report

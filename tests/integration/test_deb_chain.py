@@ -6,7 +6,7 @@ import hashlib
 import os
 import shutil
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -22,6 +22,7 @@ from nodecheck.model.package import gather
 from nodecheck.model.trust import TrustPolicy
 from nodecheck.model.version import AgentVersion
 from nodecheck.probes import agent_by_hand, agent_deb, agent_files, agent_package
+from nodecheck.records import replace
 from nodecheck.trust.key_ring import KeyRing, assemble_ring
 from tests import deb_maker, rpm_maker
 from tests.deb_maker import BINARIES, CONF, INFO, NAME, UNIT

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,6 +10,7 @@ from nodecheck.host.door import Address
 from nodecheck.host.here import this_host
 from nodecheck.model.errors import ProbeError
 from nodecheck.model.moment import CorrectedTime
+from nodecheck.records import replace
 from tests.aws_logs import Fault
 from tests.aws_server import AwsServer
 from tests.fake_host import FakeNetwork

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import os
 import sys
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from nodecheck.host.here import this_host
 from nodecheck.model.errors import SinkError
+from nodecheck.records import replace
 from nodecheck.sinks import inventory
 from tests.reports import report
 

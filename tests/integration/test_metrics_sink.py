@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,6 +11,7 @@ from nodecheck.model.errors import SinkError
 from nodecheck.model.report import ClockReading
 from nodecheck.model.reporting import CloudWatchPolicy
 from nodecheck.model.spool import Consignment, DatedReport, SpooledReport
+from nodecheck.records import replace
 from nodecheck.sinks import cloudwatch_metrics
 from nodecheck.sinks.emf import METRICS
 from tests.aws_server import AwsServer

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Thread
@@ -29,6 +29,7 @@ from nodecheck.model.endpoints import TIMEOUT_S, EndpointFacts, Reach, Target
 from nodecheck.model.errors import ProbeError
 from nodecheck.model.verdict import Status, Verdict
 from nodecheck.probes.node_endpoints import look
+from nodecheck.records import replace
 from tests.aws_certificates import Authority
 from tests.chronyd import need_chronyd
 from tests.clock_builders import network_host

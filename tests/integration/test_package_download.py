@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,6 +14,7 @@ from nodecheck.model.errors import Denied, ProbeError
 from nodecheck.model.moment import CorrectedTime
 from nodecheck.probes import agent_package
 from nodecheck.probes.agent_package import Shelves
+from nodecheck.records import replace
 from tests.archive_maker import CONTROL, FILES, item, make_deb
 from tests.aws_logs import Fault
 from tests.aws_server import AwsServer

@@ -10,7 +10,7 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,6 +24,7 @@ from nodecheck.model.errors import ProbeError
 from nodecheck.model.package import gather
 from nodecheck.model.trust import TrustPolicy
 from nodecheck.probes import agent_files, agent_rpm
+from nodecheck.records import replace
 from nodecheck.trust.key_ring import KeyRing, assemble_ring
 from nodecheck.trust.pinned_keys import PINNED
 from tests import rpm_maker

@@ -6,7 +6,6 @@ import base64
 import sqlite3
 import sys
 from contextlib import closing
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,6 +16,7 @@ from nodecheck.model.errors import ProbeError
 from nodecheck.model.package import gather
 from nodecheck.model.trust import TrustPolicy
 from nodecheck.probes import agent_rpm
+from nodecheck.records import replace
 from tests.fake_host import fake_host
 from tests.trust_maker import make_blob, make_key, signed_blob, split_blob, strings
 

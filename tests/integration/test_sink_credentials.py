@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from nodecheck.host.here import this_host
 from nodecheck.model.errors import SinkError
+from nodecheck.records import replace
 from tests import sending
 from tests.aws_rules import ACCESS_KEY, SECRET_KEY, SESSION_TOKEN
 from tests.aws_server import AwsServer

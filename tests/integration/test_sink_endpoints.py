@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from nodecheck.host.here import this_host
 from nodecheck.model.errors import SinkError
+from nodecheck.records import replace
 from tests import sending
 from tests.aws_rules import ACCESS_KEY, SECRET_KEY
 from tests.aws_sinks import SINKS, Hasty, effective, true_report

@@ -5,12 +5,12 @@ from __future__ import annotations
 import subprocess
 import sys
 from contextlib import contextmanager
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
 from nodecheck.probes import agent_update_window as probe
+from nodecheck.records import replace
 from tests.fake_host import fake_host
 
 if sys.platform != "win32":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,6 +14,7 @@ from nodecheck.model.history import History, VerifiedVersion
 from nodecheck.model.install import AgentProcess, RunningFacts
 from nodecheck.model.node import NodeFacts
 from nodecheck.model.version import AgentVersion
+from nodecheck.records import replace
 from tests.fake_host import file_state
 
 if TYPE_CHECKING:

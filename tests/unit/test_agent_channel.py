@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -21,6 +20,7 @@ from nodecheck.model.install import RunningFacts, UnreadImage
 from nodecheck.model.service import ProcessUse, ServiceProcesses
 from nodecheck.probes import agent_channel as probe
 from nodecheck.probes import agent_credential_times
+from nodecheck.records import replace
 from tests import agent_logs
 from tests.agent_logs import MAIN, NOW, TREES, Tree, recorded
 from tests.channel_node import CORE_PID, LOGS, WAYS, WORKER_PID, host_of, look, row, running

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -14,6 +13,7 @@ from nodecheck.model.agent_config_parse import mgs_host
 from nodecheck.model.errors import Denied, ProbeError
 from nodecheck.model.node import Platform
 from nodecheck.probes.agent_config import LIMIT_BYTES, look, read
+from nodecheck.records import replace
 from tests.fake_host import FakeFiles, fake_host
 
 PATH = "/etc/amazon/ssm/amazon-ssm-agent.json"

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -20,6 +19,7 @@ from nodecheck.model.trust import (
 )
 from nodecheck.model.unit_file import StartFacts
 from nodecheck.probes.agent_files import look
+from nodecheck.records import replace
 from nodecheck.trust.rpm_header import read_header
 from nodecheck.trust.rpm_package import prove_package
 from tests.fake_host import FakeFiles, fake_host, file_state

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,6 +11,7 @@ from nodecheck.model.errors import Denied, ProbeError
 from nodecheck.model.node import Platform
 from nodecheck.model.unit_file import UNIT_FOLDERS
 from nodecheck.probes.agent_proxy import look, read_assignments
+from nodecheck.records import replace
 from tests.fake_host import FakeFiles, fake_host
 
 UNIT = "amazon-ssm-agent.service"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -19,6 +18,7 @@ from nodecheck.model.install import (
     UnreadImage,
 )
 from nodecheck.model.process_text import LoaderVariable
+from nodecheck.records import replace
 from tests.fake_host import file_state
 
 if TYPE_CHECKING:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -37,6 +36,7 @@ from nodecheck.model.service_text import (
 from nodecheck.model.verdict import Status, Verdict
 from nodecheck.probes import agent_service as probe
 from nodecheck.probes import agent_service_processes
+from nodecheck.records import replace
 from tests.fake_host import FakeClock, FakeFiles, FakeProcesses, fake_host, file_state
 
 UNIT, SNAP = UNITS

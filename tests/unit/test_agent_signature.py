@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -18,6 +17,7 @@ from nodecheck.model.trust import (
     Trust,
     TrustPolicy,
 )
+from nodecheck.records import replace
 
 if TYPE_CHECKING:
     from nodecheck.model.verdict import Verdict

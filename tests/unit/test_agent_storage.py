@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import pytest
@@ -15,6 +15,7 @@ from nodecheck.model.node import FileKind, FileState
 from nodecheck.model.storage import Entries, FileSystem, Role, Room, StorageFacts
 from nodecheck.model.verdict import Status, Verdict
 from nodecheck.probes import agent_storage as probe
+from nodecheck.records import replace
 from tests.fake_host import FakeClock, FakeFiles, fake_host, file_state
 
 INSTALL = InstallFacts((Installation(Channel.RPM, "3.3.1142.0", "", "/usr/bin/x"),), ())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -19,6 +18,7 @@ from nodecheck.model.node import FileState, NodeFacts
 from nodecheck.model.update import Outcome, UpdateFacts, read_audit, read_log
 from nodecheck.model.verdict import Status, Verdict
 from nodecheck.probes import agent_update as probe
+from nodecheck.records import replace
 from tests.fake_host import FakeClock, FakeFiles, fake_host, file_state
 
 OLD, NEW = "3.3.987.0", "3.3.1142.0"

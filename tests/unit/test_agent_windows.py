@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 import pytest
@@ -18,6 +17,7 @@ from nodecheck.model.node import FileKind, ProcessState
 from nodecheck.model.verdict import Status
 from nodecheck.model.windows_service import ServicePhase
 from nodecheck.probes import agent_programs, agent_windows, agent_windows_processes
+from nodecheck.records import replace
 from tests.fake_host import FakeProcesses, file_state
 from tests.fake_windows import COMMAND, CORE, FOLDER, SAFE, FakeRegistry, WindowsNode, service
 from tests.pe_maker import NOW, Signing, make_identity, name, program, root, signed

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -23,6 +22,7 @@ from nodecheck.model.trust_codes import CHAIN_CODES, Code, effective_code
 from nodecheck.model.verdict import SkipReason, Status
 from nodecheck.probes import agent_programs
 from nodecheck.probes.agent_programs import look_at
+from nodecheck.records import replace
 from nodecheck.trust.authenticode import read_signature
 from nodecheck.trust.der import dotted, read_items
 from nodecheck.trust.packets import TrustError

@@ -8,7 +8,6 @@ import re
 import shutil
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +19,7 @@ from nodecheck.model.reporting import CloudWatchPolicy
 from nodecheck.model.settings import DEFAULTS
 from nodecheck.model.verdict import Status
 from nodecheck.outlets import RIGHTS
+from nodecheck.records import replace
 from nodecheck.sinks import iam
 from nodecheck.sinks.emf import METRICS, emf_document, emf_line
 from nodecheck.sinks.price import estimate

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import timedelta
 from math import inf
 
@@ -25,6 +24,7 @@ from nodecheck.model.discipline import (
 from nodecheck.model.kernel_clock import ClockBound, KernelClock
 from nodecheck.model.skew import SkewRefusal
 from nodecheck.model.verdict import Status
+from nodecheck.records import replace
 from tests.discipline_builders import (
     CHRONYD,
     FOLLOWING,

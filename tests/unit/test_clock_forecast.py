@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import pairwise
 
@@ -25,6 +24,7 @@ from nodecheck.model.discipline import Running
 from nodecheck.model.errors import ProbeError
 from nodecheck.model.moment import CorrectedTime
 from nodecheck.probes import clock_history
+from nodecheck.records import replace
 from tests.discipline_builders import FOLLOWING, NOW_NS, facts, measured
 from tests.fake_host import FakeFiles, FakeState, fake_host
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -25,6 +24,7 @@ from nodecheck.model.known_past import KnownPast, built, newest
 from nodecheck.model.moment import CorrectedTime, instant
 from nodecheck.model.skew import SkewFacts, SkewRefusal
 from nodecheck.model.verdict import Status, Verdict
+from nodecheck.records import replace
 
 POLICY = ClockPolicy(tolerance_s=300, warn_s=60)
 INTERVAL = Interval(0, 5, 10)

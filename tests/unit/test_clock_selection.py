@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -20,6 +18,7 @@ from nodecheck.model.clock import (
 )
 from nodecheck.model.errors import ProbeError
 from nodecheck.model.selection import agree, combine, is_narrow
+from nodecheck.records import replace
 from tests.discipline_builders import FOLLOWING
 
 SECOND = 1_000_000_000

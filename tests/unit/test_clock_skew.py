@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -17,6 +16,7 @@ from nodecheck.model.node import Platform
 from nodecheck.model.settings import DEFAULTS, Settings
 from nodecheck.model.skew import SkewFacts, read_refusals, read_storage_tolerances
 from nodecheck.probes.clock_agent_log import TAIL_BYTES, look
+from nodecheck.records import replace
 from tests.fake_host import FakeFiles, fake_host
 
 LOGS = (LINUX.error_log, LINUX.log)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from nodecheck.model.clock import Discipline, TimeConfiguration
@@ -11,6 +9,7 @@ from nodecheck.model.errors import Denied, ProbeError
 from nodecheck.model.node import Platform
 from nodecheck.model.time_server import parse_server
 from nodecheck.probes.clock_sources import SERVER_LIMIT, discover
+from nodecheck.records import replace
 from tests.fake_host import FakeFiles, fake_host
 
 CHRONY = b"""\

@@ -1,13 +1,13 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 
 import pytest
 
 from nodecheck.model.report import ClockReading
 from nodecheck.model.reporting import CompliancePolicy
 from nodecheck.model.verdict import Finding, SkipReason, Status, Verdict
+from nodecheck.records import replace
 from nodecheck.sinks import compliance
 from tests.reports import MOMENT, bad, ok, report
 

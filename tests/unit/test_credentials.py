@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shlex
-from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -23,6 +22,7 @@ from nodecheck.model.credentials import (
 from nodecheck.model.errors import ProbeError
 from nodecheck.model.identity import SecretFile, Unread
 from nodecheck.model.verdict import Status, Verdict
+from nodecheck.records import replace
 from tests.fake_host import file_state
 from tests.identity_builders import (
     CONFIG,

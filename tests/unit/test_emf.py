@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,6 +11,7 @@ from hypothesis import strategies as st
 from nodecheck.model.report import ClockReading
 from nodecheck.model.reporting import CloudWatchPolicy
 from nodecheck.model.verdict import Evidence, SkipReason, Status, Verdict
+from nodecheck.records import replace
 from nodecheck.sinks import emf
 from tests.reports import IDS, bad, ok, report, right
 

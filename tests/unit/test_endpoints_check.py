@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final
 
@@ -18,6 +17,7 @@ from nodecheck.model.endpoints import Endpoint, EndpointFacts, Need, Reach, Sigh
 from nodecheck.model.errors import ProbeError
 from nodecheck.model.verdict import Status, Verdict
 from nodecheck.probes.node_endpoints import look, used
+from nodecheck.records import replace
 from tests.fake_host import FakeNetwork, fake_host
 
 NOW: Final = datetime(2026, 11, 23, tzinfo=UTC)

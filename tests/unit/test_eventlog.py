@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
 
 from nodecheck.model.errors import SinkError
 from nodecheck.model.verdict import Status
+from nodecheck.records import replace
 from nodecheck.sinks import eventlog
 from tests.hostile_reports import hostile_reports
 from tests.reports import bad, ok, report

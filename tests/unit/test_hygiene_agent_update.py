@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,6 +10,7 @@ from nodecheck.model.agent_config import AgentConfig
 from nodecheck.model.hygiene import Association, AssociationFacts, RunFolders, Trace, Work
 from nodecheck.model.moment import unix_ns
 from nodecheck.model.update import Outcome, UpdateFacts, UpdateTry
+from nodecheck.records import replace
 from tests.hygiene_builders import ID, INSTALL, NODE, NODE_ID, NOW, OTHER_ID, days
 
 if TYPE_CHECKING:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,6 +9,7 @@ from nodecheck.model.agent import InstallFacts
 from nodecheck.model.hygiene import Association, AssociationFacts, RunFolders, Trace, Work
 from nodecheck.model.moment import unix_ns
 from nodecheck.probes import hygiene_log
+from nodecheck.records import replace
 from tests.fake_host import fake_host
 from tests.hygiene_builders import (
     ID,

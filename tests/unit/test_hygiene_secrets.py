@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from argparse import Namespace
-from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -18,6 +17,7 @@ from nodecheck.model.node import FileKind
 from nodecheck.model.secret_rules import scan
 from nodecheck.model.settings import DEFAULTS
 from nodecheck.probes import hygiene_secrets as probe
+from nodecheck.records import replace
 from nodecheck.telling import render
 from tests.fake_host import FakeFiles, fake_host, file_state
 from tests.hygiene_builders import ID, NODE_ID, ORCHESTRATION

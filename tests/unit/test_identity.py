@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shlex
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -21,6 +20,7 @@ from nodecheck.model.identity import (
     Unread,
 )
 from nodecheck.model.verdict import Status, Verdict
+from nodecheck.records import replace
 from tests.identity_builders import (
     ACCOUNT,
     ANYWHERE,

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -10,6 +9,7 @@ from nodecheck.model.agent_place import WINDOWS, place_of
 from nodecheck.model.errors import ProbeError, SinkError
 from nodecheck.model.node import FileKind
 from nodecheck.model.verdict import SkipReason, Status, Verdict
+from nodecheck.records import replace
 from nodecheck.sinks import inventory
 from tests.fake_host import FakeFiles, FakeState, fake_host, file_state
 from tests.reports import bad, ok, report

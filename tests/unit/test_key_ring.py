@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import base64
 import struct
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import pytest
 from nodecheck.model.errors import ProbeError
 from nodecheck.model.trust import KeyFacts, PinnedKey, Trust, TrustPolicy
 from nodecheck.probes import key_ring as probe
+from nodecheck.records import replace
 from nodecheck.trust import key_ring
 from nodecheck.trust.certificate import FILE_LIMIT_BYTES, read_certificates, unarmored
 from nodecheck.trust.key_ring import assemble_ring

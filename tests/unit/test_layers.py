@@ -96,9 +96,10 @@ MAY_IMPORT: Final = {
     "cli": FOLDERS | RUN | CLI,
     "__main__": {"cli", "host"},
     "commit": set[str](),
+    "records": set[str](),
     "": set[str](),
 }
-FOR_ALL: Final = {"", "commit"}
+FOR_ALL: Final = {"", "commit", "records"}
 
 # Rooms of pure values and pure functions: no third party, and of the standard library these only.
 PURE: Final = {"model", "checks"}
@@ -107,7 +108,7 @@ VALUES: Final = {"datetime", "decimal", "fractions", "ipaddress", "math", "posix
     "string",
     "struct",
 }
-LANGUAGE: Final = {"__future__", "collections", "dataclasses", "enum", "functools", "itertools"}
+LANGUAGE: Final = {"__future__", "collections", "enum", "functools", "itertools"}
 VALUE_MODULES: Final = VALUES | LANGUAGE | {"types", "typing"}
 
 ASKS_PLATFORM: Final = {("sys", "platform"), ("os", "name"), ("platform", "system")}

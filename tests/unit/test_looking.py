@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import time
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from threading import Event
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ from nodecheck.model.errors import Denied, ProbeError
 from nodecheck.model.settings import DEFAULTS, Settings, Waiver
 from nodecheck.model.verdict import Evidence, Finding, SkipReason, Status, Verdict
 from nodecheck.plan import Bench, Cause, Check, Look, Outcomes, Probe
+from nodecheck.records import replace
 from nodecheck.running import take_lock
 from tests.fake_host import FakeState, fake_host
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from nodecheck.records import replace
 from nodecheck.trust.deb_package import prove_deb
 from nodecheck.trust.key_ring import KeyRing
 from nodecheck.trust.manifest import LIMIT_BYTES, Kept, add, dump, keep, parse

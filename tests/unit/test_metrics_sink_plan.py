@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import replace
 
 import pytest
 
@@ -12,6 +11,7 @@ from nodecheck.model.reporting import CloudWatchPolicy, CompliancePolicy
 from nodecheck.model.settings import BY_NAME, DEFAULTS
 from nodecheck.outlets import OUTLETS
 from nodecheck.policies import compliance, narrowed
+from nodecheck.records import replace
 from nodecheck.sinks import cloudwatch, cloudwatch_agent, cloudwatch_metrics, iam
 from nodecheck.sinks.cloudwatch_agent import endpoint
 from nodecheck.sinks.iam import Right

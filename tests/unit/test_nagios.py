@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from typing import Final
 
 import pytest
@@ -14,6 +13,7 @@ from nodecheck.model.report import ClockReading, Report
 from nodecheck.model.settings import DEFAULTS
 from nodecheck.model.verdict import Evidence, Finding, Fix, Status, Verdict
 from nodecheck.policies import limits
+from nodecheck.records import replace
 from nodecheck.sinks import nagios
 from nodecheck.sinks.text import verdict_line
 from tests.hostile_reports import hostile_reports

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -17,6 +16,7 @@ from nodecheck.model.trust import (
     SignedPackage,
     Trust,
 )
+from nodecheck.records import replace
 
 DAY = datetime(2025, 1, 1, tzinfo=UTC)
 KEY = PinnedKey("A" * 40, Trust.SSM_AGENT, "Amazon", DAY, None)

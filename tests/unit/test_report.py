@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from typing import Any
 
 import jsonschema
@@ -19,6 +18,7 @@ from nodecheck.model.verdict import (
     Verdict,
     worst,
 )
+from nodecheck.records import replace
 from nodecheck.sinks import json_document, text
 from nodecheck.sinks.json_schema import SCHEMA
 from tests.reports import report

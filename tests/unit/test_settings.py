@@ -1,13 +1,12 @@
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 
 from nodecheck.host.door import SETTINGS_FILE
 from nodecheck.model.errors import ConfigError
 from nodecheck.model.node import FileKind, Platform
 from nodecheck.model.settings import KEYS
+from nodecheck.records import replace
 from nodecheck.settings import load
 from tests.fake_host import FakeFiles, fake_host, file_state
 

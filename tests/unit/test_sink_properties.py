@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from hypothesis import given
@@ -13,6 +12,7 @@ from nodecheck.model.report import ClockReading
 from nodecheck.model.reporting import CloudWatchPolicy, CompliancePolicy
 from nodecheck.model.spool import DatedReport, SpooledReport
 from nodecheck.model.verdict import Status
+from nodecheck.records import replace
 from nodecheck.sinks import cloudwatch_metrics, compliance, inventory
 from tests.aws_metrics import MODEL, check_metrics
 from tests.aws_rules import check_parameters

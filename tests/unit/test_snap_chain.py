@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +18,7 @@ from nodecheck.model.moment import EPOCH
 from nodecheck.model.node import FileState, device_number
 from nodecheck.model.snap import SnapOutcome, SnapPin, SnapPolicy, SnapProof, SnapProofs
 from nodecheck.probes import agent_snap_proof
+from nodecheck.records import replace
 from nodecheck.trust.packets import TrustError
 from nodecheck.trust.snap_assertions import read_account_key, read_assertion
 from nodecheck.trust.snap_chain import prove_blob, read_roots

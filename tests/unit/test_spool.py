@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -33,6 +32,7 @@ from nodecheck.model.spool import (
     in_order,
     loss,
 )
+from nodecheck.records import replace
 from nodecheck.sinks.log_batches import LogEvent, batches
 from nodecheck.sinks.log_sending import put
 from nodecheck.spool_command import NOTHING, listing

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,6 +11,7 @@ from nodecheck.host.unit_files import look_at_start
 from nodecheck.model.errors import Denied, ProbeError
 from nodecheck.model.node import FileKind
 from nodecheck.model.unit_file import UNIT_FOLDERS, drop_in_names
+from nodecheck.records import replace
 from tests.fake_host import FakeFiles
 from tests.unit.test_agent_files import AGENT, CLI, DROP_IN, UNIT, Node, facts, found, package
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,6 +12,7 @@ from nodecheck.model.errors import Denied
 from nodecheck.model.update_window import UpdateSign, UpdateStart, UpdateWindow
 from nodecheck.model.verdict import Evidence, Finding, Fix, SkipReason, Status, Verdict
 from nodecheck.probes import agent_update_window as probe
+from nodecheck.records import replace
 from tests.fake_host import FakeClock, FakeFiles, fake_host, file_state
 
 if TYPE_CHECKING:

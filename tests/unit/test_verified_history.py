@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -26,6 +25,7 @@ from nodecheck.model.trust import (
 )
 from nodecheck.model.unit_file import StartFacts
 from nodecheck.probes import verified_history
+from nodecheck.records import replace
 from tests.fake_host import FakeState
 
 if TYPE_CHECKING:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -40,6 +39,7 @@ from nodecheck.probes import (
 from nodecheck.probes import (
     node_image as image_probe,
 )
+from nodecheck.records import replace
 from nodecheck.sinks import inventory
 from tests.fake_host import FakeClock, FakeFiles, fake_host, file_state
 from tests.reports import ok, report

@@ -14,12 +14,13 @@ import hashlib
 import os
 import struct
 import sys
-from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import pytest
+
+from nodecheck.records import replace
 
 if sys.platform != "win32":
     pytest.skip("WinVerifyTrust is of Windows", allow_module_level=True)
