@@ -43,11 +43,8 @@ def _interpreter() -> dict[str, str]:
 
 
 def _dependencies() -> dict[str, str]:
-    import _cffi_backend
     import botocore
     import certifi
-    import charset_normalizer
-    import cryptography
     import dateutil
     import idna
     import jmespath
@@ -55,14 +52,10 @@ def _dependencies() -> dict[str, str]:
     import requests
     import six
     import urllib3
-    from cryptography.hazmat.backends.openssl import backend
 
     found = {
         "botocore": botocore,
         "certifi": certifi,
-        "cffi": _cffi_backend,
-        "charset-normalizer": charset_normalizer,
-        "cryptography": cryptography,
         "idna": idna,
         "jmespath": jmespath,
         "psutil": psutil,
@@ -71,5 +64,19 @@ def _dependencies() -> dict[str, str]:
         "six": six,
         "urllib3": urllib3,
     }
-    own_openssl = {"openssl-of-cryptography": backend.openssl_version_text().split(" ")[1]}
-    return {name: str(module.__version__) for name, module in found.items()} | own_openssl
+    return {name: str(module.__version__) for name, module in found.items()} | _of_certificates()
+
+
+def _of_certificates() -> dict[str, str]:
+    """Return what the executable for Windows has besides."""
+    try:
+        import _cffi_backend
+        import cryptography
+        from cryptography.hazmat.backends.openssl import backend
+    except ImportError:
+        return {}
+    return {
+        "cffi": str(_cffi_backend.__version__),
+        "cryptography": cryptography.__version__,
+        "openssl-of-cryptography": backend.openssl_version_text().split(" ")[1],
+    }

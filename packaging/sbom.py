@@ -3,8 +3,8 @@
 ``python packaging/sbom.py FOLDER INTERPRETER`` runs on the environment that FOLDER was built with
 and prints the list. The parts come from what is in the folder: every file, and every module in the
 executable, must be of a known part, or the exit code is 70. Their versions and digests come from
-``BUILT-FROM.txt`` of the interpreter, from pip's report of what it installed (each digest is one of
-the lock's), and from the bill that the cryptography wheel brings along.
+``BUILT-FROM.txt`` of the interpreter, and from pip's report of what it installed (each digest is
+one of the lock's).
 """
 
 from __future__ import annotations
@@ -37,9 +37,6 @@ LICENCES = {
     BOOTLOADER: "GPL-2.0-or-later WITH Bootloader-exception",
     "python-dateutil": "Apache-2.0 OR BSD-3-Clause",
 }
-NOTES = {
-    "cffi": {"nodecheck:contains": "a libffi, whose version its makers do not state"},
-}
 
 
 @dataclass
@@ -55,7 +52,6 @@ class Part:
     properties: dict[str, str] = field(default_factory=dict)
     needs: list[str] = field(default_factory=list)
     files: list[dict[str, object]] = field(default_factory=list)
-    within: list[dict[str, object]] = field(default_factory=list)
 
     def component(self) -> dict[str, object]:
         """Return it as CycloneDX has it."""
@@ -72,8 +68,8 @@ class Part:
         if self.properties:
             pairs = sorted(self.properties.items())
             found["properties"] = [{"name": name, "value": value} for name, value in pairs]
-        if self.files or self.within:
-            found["components"] = [*self.files, *self.within]
+        if self.files:
+            found["components"] = self.files
         return found
 
 
@@ -127,24 +123,10 @@ def wheel_part(name: str, digests: dict[str, str]) -> Part:
     head = found.metadata
     licence = LICENCES.get(name) or head.get("License-Expression") or head["License"]
     part = Part(name, found.version, f"pkg:pypi/{name}@{found.version}", licence, digests[name])
-    part.properties = dict(NOTES.get(name, {}))
     for requirement in found.requires or ():
         if "extra ==" not in requirement:
             part.needs.append(normal(re.split(r"[^A-Za-z0-9._-]", requirement)[0]))
-    for file in found.files or ():
-        if re.search(r"\.dist-info/sboms/.*\.json$", str(file)):
-            own = json.loads(Path(str(file.locate())).read_text())
-            part.within += [within(item, name) for item in own["components"]]
     return part
-
-
-def within(item: dict[str, object], name: str) -> dict[str, object]:
-    """Return a component of a wheel's own bill; its references are made unique."""
-    kept = ("type", "name", "version", "purl", "hashes", "licenses", "externalReferences")
-    found = {key: item[key] for key in kept if key in item}
-    found["purl"] = purl = re.sub(r"[?].*", "", str(item["purl"]))
-    language = "crate:" if purl.startswith("pkg:cargo/") else ""
-    return found | {"bom-ref": f"{language}{item['name']}-of-{name}"}
 
 
 def executable_modules(folder: Path) -> set[str]:

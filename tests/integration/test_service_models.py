@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import re
 import sys
@@ -9,7 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import botocore
+import botocore.exceptions
 import botocore.loaders
+import botocore.regions
 import pytest
 
 from tests.aws_server import AwsServer
@@ -37,7 +40,8 @@ def folder(models: Any, tmp_path: Path) -> Path:  # noqa: ANN401 - a module outs
     """Return botocore's data as it is shipped: cut models first in the way of its loader."""
     for service in models.OPERATIONS:
         (source,) = DATA.glob(f"{service}/*/service-2.json.gz")
-        models.write(source, tmp_path / "data" / source.relative_to(DATA), service)
+        models.write_model(source, tmp_path / "data" / source.relative_to(DATA), service)
+    models.write_endpoints(DATA / "endpoints.json", tmp_path / "data/endpoints.json")
     return tmp_path / "data"
 
 
@@ -68,6 +72,38 @@ def test_they_are_small_and_reach_all_they_name(models: Any, folder: Path) -> No
         assert '"documentation"' not in text
     sizes = {path: path.stat().st_size for path in folder.rglob("*.gz")}
     assert max(sizes.values()) < 6_000
+
+
+def test_each_endpoint_is_what_it_was(models: Any, folder: Path) -> None:  # noqa: ANN401
+    metadata = [
+        json.loads(gzip.decompress(path.read_bytes()))["metadata"]
+        for path in folder.glob("*/*/service-2.json.gz")
+    ]
+    assert {item["endpointPrefix"] for item in metadata} == set(models.ENDPOINT_PREFIXES)
+    whole, cut = (json.loads((top / "endpoints.json").read_bytes()) for top in (DATA, folder))
+    resolvers = [botocore.regions.EndpointResolver(listed) for listed in (whole, cut)]
+    places = [
+        (prefix, region, dual, fips)
+        for prefix in models.ENDPOINT_PREFIXES
+        for partition in whole["partitions"]
+        for region in (*partition["regions"], f"{partition['partition']}-global", "no-such-1")
+        for dual in (False, True)
+        for fips in (False, True)
+    ]
+    assert len(places) > 500
+    for prefix, region, dual, fips in places:
+        told = []
+        for resolver in resolvers:
+            try:
+                told.append(
+                    resolver.construct_endpoint(
+                        prefix, region, use_dualstack_endpoint=dual, use_fips_endpoint=fips
+                    )
+                )
+            except botocore.exceptions.EndpointVariantError as error:
+                told.append(str(error))
+        assert told[0] == told[1], (prefix, region)
+    assert (folder / "endpoints.json").stat().st_size < 60_000
 
 
 def test_every_operation_that_is_called_is_shipped(models: Any) -> None:  # noqa: ANN401
