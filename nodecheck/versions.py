@@ -20,21 +20,20 @@ def origin() -> dict[str, str]:
 def parts() -> dict[str, str]:
     """Return the versions of the interpreter, the libraries in it, and all dependencies."""
     told = dict(part.split(" ") for part in BUILT_WITH.split(", ") if part)
-    return dict(sorted((_interpreter() | _dependencies() | told).items()))
+    found = _interpreter() | _dependencies() | _of_databases() | _of_certificates()
+    return dict(sorted((found | told).items()))
 
 
 def _interpreter() -> dict[str, str]:
     import decimal
     import platform
     import pyexpat
-    import sqlite3
     import ssl
     import zlib
 
     return {
         "python": platform.python_version(),
         "openssl": ssl.OPENSSL_VERSION.split(" ")[1],
-        "sqlite": sqlite3.sqlite_version,
         # That of the build: PyInstaller's bootloader loads the host's, which then serves both.
         "zlib": zlib.ZLIB_VERSION,
         "expat": pyexpat.EXPAT_VERSION.removeprefix("expat_"),
@@ -64,7 +63,16 @@ def _dependencies() -> dict[str, str]:
         "six": six,
         "urllib3": urllib3,
     }
-    return {name: str(module.__version__) for name, module in found.items()} | _of_certificates()
+    return {name: str(module.__version__) for name, module in found.items()}
+
+
+def _of_databases() -> dict[str, str]:
+    """Return what the executable for Linux has besides."""
+    try:
+        import sqlite3
+    except ImportError:
+        return {}
+    return {"sqlite": sqlite3.sqlite_version}
 
 
 def _of_certificates() -> dict[str, str]:

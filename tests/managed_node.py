@@ -74,19 +74,23 @@ def acting(node_id: str, kind: str, expires_in: timedelta, **more: str) -> str:
     return json.dumps(members | more)
 
 
-def hybrid_files(expires_in: timedelta = timedelta(minutes=30)) -> dict[str, str]:
-    """Return the files of a registered hybrid node."""
-    shared = {"ShareFile": "/root/.aws/credentials", "CredentialSource": "SSM"}
+def hybrid_files(
+    expires_in: timedelta = timedelta(minutes=30),
+    data: str = DATA,
+    instances: str = DATA,
+    shared: str = "/root/.aws/credentials",
+) -> dict[str, str]:
+    """Return the files of a registered hybrid node; where they are differs by platform."""
+    more = {"ShareFile": shared, "CredentialSource": "SSM"}
+    key = f"{instances}/Vault/Store/RegistrationKey"
     return {
-        f"{DATA}/runtimeconfig/identity_config.json": acting(
-            HYBRID, "OnPrem", expires_in, **shared
+        f"{data}/runtimeconfig/identity_config.json": acting(HYBRID, "OnPrem", expires_in, **more),
+        f"{instances}/registration": json.dumps(
+            {"ManagedInstanceID": HYBRID, "Region": "eu-west-1"}
         ),
-        f"{DATA}/registration": json.dumps({"ManagedInstanceID": HYBRID, "Region": "eu-west-1"}),
-        f"{DATA}/Vault/Manifest": json.dumps(
-            {"RegistrationKey": f"{DATA}/Vault/Store/RegistrationKey"}
-        ),
-        f"{DATA}/Vault/Store/RegistrationKey": json.dumps({"privateKey": PLANTED * 100}),
-        "/root/.aws/credentials": SECRETS + SESSION,
+        f"{instances}/Vault/Manifest": json.dumps({"RegistrationKey": key}),
+        key: json.dumps({"privateKey": PLANTED * 100}),
+        shared: SECRETS + SESSION,
     }
 
 

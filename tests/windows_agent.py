@@ -1,10 +1,14 @@
-"""A stand-in agent on the lane's Windows: signed executables, service key, and the service."""
+"""A stand-in agent on the lane's Windows: signed executables, service, files and logs."""
 
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
+import os
 import shutil
+import struct
 import subprocess
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -14,15 +18,22 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from nodecheck.model.agent_place import WINDOWS
 from nodecheck.model.install import EXECUTABLES
+from tests.agent_logs import MAIN, Tree
+from tests.hygiene_builders import kept_well
+from tests.managed_node import HYBRID, hybrid_files
 from tests.windows_lane import SCRIPT
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from tests.windows_lane import Lane
 
 SOURCE: Final = Path(__file__).parent / "assets/windows_service.c"
 AMAZON: Final = "Amazon.com Services LLC"
 IMAGE: Final = r"C:\Program Files\Amazon\SSM\amazon-ssm-agent.exe"
+ROOTS: Final = r"HKLM\SOFTWARE\Microsoft\SystemCertificates\Root\Certificates"
 KEY: Final = r"HKLM\SYSTEM\CurrentControlSet\Services\AmazonSSMAgent"
 
 
@@ -95,6 +106,11 @@ class WindowsAgent:
         """Return where its executables are."""
         return self.lane.drive / "Program Files/Amazon/SSM"
 
+    @property
+    def data(self) -> Path:
+        """Return where its files and logs are."""
+        return self.lane.drive / "ProgramData/Amazon/SSM"
+
     def install(self, program: Path, version: str = "3.3.1142.0") -> None:
         """Put the executables and the service there; it is not started."""
         self.remove()
@@ -112,6 +128,47 @@ class WindowsAgent:
         """Stop the service."""
         self._windows("sc", "stop", "AmazonSSMAgent")
 
+    def register(self, began_s: float, now_s: float) -> None:
+        """Leave what a registered hybrid agent leaves that AWS has answered since it began."""
+        place = WINDOWS
+        files = hybrid_files(
+            data=place.data,
+            instances=place.instances,
+            shared=f"{place.home}/.aws/credentials",
+        )
+        tree = Tree(now_s=now_s)
+        tree.start(began_s)
+        tree.work(began_s + 0.5, began_s + 1)
+        tree.finish()
+        logs = {name: content.decode() for name, content in tree.contents.items()}
+        logs[f"{MAIN}.1"] = kept_well(now_s, HYBRID)
+        files |= {f"{place.logs}/{name}": text for name, text in logs.items()}
+        for name, text in files.items():
+            path = self.lane.drive / name.removeprefix("C:/")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(text.encode())
+            path.chmod(0o600)
+        for name, changed_s in tree.changed_s.items():
+            os.utime(self.data / "Logs" / name, (changed_s, changed_s))
+
+    @contextmanager
+    def trusting(self, chain: Path) -> Iterator[None]:
+        """Have this Windows trust the root of a signer."""
+        _, root = x509.load_pem_x509_certificates(chain.read_bytes())
+        der = root.public_bytes(serialization.Encoding.DER)
+        key = f"{ROOTS}\\{hashlib.sha1(der, usedforsecurity=False).hexdigest().upper()}"
+        # CERT_CERT_PROP_ID, encoding, length (MS-GPEF 2.2.1.2)
+        blob = struct.pack("<III", 32, 1, len(der)) + der
+        self._windows("reg", "add", key, "/v", "Blob", "/t", "REG_BINARY", "/d", blob.hex(), "/f")
+        try:
+            yield
+        finally:
+            self._windows("reg", "delete", key, "/f")
+
+    def open_to_all(self) -> None:
+        """Let everybody write one of the programs."""
+        self.folder.joinpath("ssm-document-worker.exe").chmod(0o777)
+
     def remove_service(self) -> None:
         """Take the service away and leave the files, as an update that broke off does."""
         self._windows("sc", "stop", "AmazonSSMAgent")
@@ -121,6 +178,7 @@ class WindowsAgent:
         """Take all of it away, whatever is there."""
         self.remove_service()
         shutil.rmtree(self.folder.parent, ignore_errors=True)
+        shutil.rmtree(self.data.parent, ignore_errors=True)
 
     def _windows(self, *command: str) -> None:
         """Run a tool of Windows; what it did is what nodecheck then sees."""

@@ -3,7 +3,8 @@
 ``python run.py LANE --stop`` ends everything that runs there. Standard input is empty. Standard
 output and error go through pipes: CPython under Wine 8 stops with "[WinError 6] Invalid handle"
 when either is a plain file. The end of the pipes is not waited for, because Wine's own services
-may have inherited them. Wine cuts exit codes to 8 bits: 3010 arrives as 194.
+may have inherited them. Wine cuts exit codes to 8 bits: 3010 arrives as 194. Everything runs as
+LocalSystem, because the lane has a server of its own (``system_user.py``).
 """
 
 import os
@@ -14,6 +15,8 @@ import subprocess
 import sys
 
 POLL_S = 0.02
+SERVER_STAYS_S = 5
+"""How long the server waits for the next program: to start it takes a second."""
 
 
 def program(name: str) -> str:
@@ -54,10 +57,17 @@ def main(lane: str, *command: str) -> int:
         "WINEDLLOVERRIDES": "mscoree=;mshtml=;winemenubuilder.exe=",
         "PYTHONDONTWRITEBYTECODE": "1",
     }
+    server = f"{lane}/wineserver64"
     if command == ("--stop",):
-        stop = [program("wineserver64"), "-k", "-w"]
-        subprocess.run(stop, env=environment, check=False)
+        subprocess.run([server, "-k", "-w"], env=environment, check=False)
         return 0
+    # One that runs already goes on; wine64 would start that of the distribution. A pipe would be
+    # open for as long as the server is.
+    nothing = subprocess.DEVNULL
+    start = [server, f"-p{SERVER_STAYS_S}"]
+    subprocess.run(
+        start, env=environment, stdin=nothing, stdout=nothing, stderr=nothing, check=False
+    )
     child = subprocess.Popen(
         [program("wine64"), *command],
         env=environment,
