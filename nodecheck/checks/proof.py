@@ -144,12 +144,9 @@ def _fetch_verified(folder: str, name: str) -> str:
 
 def _other_channel(item: Installation) -> Problem:
     what = item.executable or item.package
-    quoted = item.executable.replace("'", "''")
     advice = {
         Channel.SNAP: "the files of a snap are not compared one by one: nodecheck --only"
         " agent.signature judges the signed image that holds them",
-        Channel.WINDOWS: "an agent installed by its Windows installer is not verified by this"
-        " version: look at its Authenticode signature",
         Channel.BY_HAND: "an agent installed by hand is verified only against its archive: name"
         " the folder of it by trust.package_dir",
         Channel.DEB: "an agent installed by dpkg is verified only against its package: name the"
@@ -157,11 +154,9 @@ def _other_channel(item: Installation) -> Problem:
     }
     text = f"{what}: {advice[item.channel]}"
     finding = Finding("channel-not-verified", text, item.executable or None)
-    fixes = {
-        Channel.SNAP: Fix("nodecheck --only agent.signature"),
-        Channel.WINDOWS: Fix(f"Get-AuthenticodeSignature '{quoted}' | Format-List", "powershell"),
-    }
-    return Problem(Status.UNKNOWN, finding, fixes.get(item.channel) or _offer_fix(item))
+    is_snap = item.channel is Channel.SNAP
+    fix = Fix("nodecheck --only agent.signature") if is_snap else _offer_fix(item)
+    return Problem(Status.UNKNOWN, finding, fix)
 
 
 def reinstall_fix(package: SignedPackage) -> Fix:

@@ -171,7 +171,7 @@ def test_installed_by_rpm_but_no_header_is_unknown() -> None:
     assert (verdict.status.value, verdict.reason) == ("unknown", "not-observed")
 
 
-@pytest.mark.parametrize("channel", [Channel.DEB, Channel.SNAP, Channel.WINDOWS, Channel.BY_HAND])
+@pytest.mark.parametrize("channel", [Channel.DEB, Channel.SNAP, Channel.BY_HAND])
 def test_other_channels_are_unknown(channel: Channel) -> None:
     install = InstallFacts((replace(RPM, channel=channel),), ())
     verdict = agent_signature.judge(install, facts(), KEYS, POLICY, NOW)

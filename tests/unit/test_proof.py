@@ -107,7 +107,6 @@ def test_offers() -> None:
         (Channel.BY_HAND, "an agent installed by hand is verified only", "trust".upper()),
         (Channel.DEB, "an agent installed by dpkg is verified only", "debian_arm64"),
         (Channel.SNAP, "agent.signature judges the signed image", "--only agent.signature"),
-        (Channel.WINDOWS, "look at its Authenticode signature", "Get-AuthenticodeSignature '/usr"),
     ],
 )
 def test_other_channels_say_what_to_do(channel: Channel, said: str, command: str) -> None:
