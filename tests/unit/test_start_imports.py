@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 TOP: Final = Path(__file__).parents[2]
 
-# From 16 ms (subprocess) to 250 ms (botocore) each; imported where they are first needed.
+# From a few ms (subprocess) to 84 ms (botocore) each; imported where they are first needed.
 HEAVY: Final = frozenset(
     {"psutil", "ntplib", "cryptography", "requests", "botocore", "urllib3", "ssl", "tomllib"}
     | {"email", "subprocess", "sqlite3", "http.client", "asyncio", "logging"}
