@@ -1,10 +1,10 @@
 """List what a built folder is made of, as CycloneDX 1.5 JSON.
 
-``python packaging/sbom.py FOLDER INTERPRETER`` runs on the environment that FOLDER was built with
-and prints the list. The parts come from what is in the folder: every file, and every module in the
-executable, must be of a known part, or the exit code is 70. Their versions and digests come from
-``BUILT-FROM.txt`` of the interpreter, and from pip's report of what it installed (each digest is
-one of the lock's).
+``python packaging/sbom.py FOLDER INTERPRETER [EMULATOR]...`` runs on the environment that FOLDER
+was built with and prints it; EMULATOR is how programs of another machine are started. The parts
+come from what is in the folder: every file, and every module in the executable, must be of a known
+part, or the exit code is 70. Their versions and digests come from ``BUILT-FROM.txt`` of the
+interpreter, and from pip's report of what it installed (each digest is one of the lock's).
 """
 
 from __future__ import annotations
@@ -73,9 +73,9 @@ class Part:
         return found
 
 
-def told_versions(folder: Path) -> dict[str, str]:
+def told_versions(folder: Path, emulator: list[str]) -> dict[str, str]:
     """Return what the program says of itself."""
-    words = [folder / OWN, "--version", "-v"]
+    words = [*emulator, folder / OWN, "--version", "-v"]
     said = subprocess.run(words, env={}, capture_output=True, text=True, check=True).stdout
     return dict(re.split(" +", line, maxsplit=1) for line in said.splitlines())
 
@@ -180,13 +180,13 @@ def file_component(folder: Path, path: Path) -> dict[str, object]:
     return {"type": "file", "bom-ref": f"file:{name}", "name": name, "hashes": hashes}
 
 
-def bill(folder: Path, interpreter: Path) -> dict[str, object]:
+def bill(folder: Path, interpreter: Path, emulator: list[str]) -> dict[str, object]:
     """Return the bill of materials of a folder.
 
     Raises:
         LookupError: a file or module is of no part.
     """
-    told = told_versions(folder)
+    told = told_versions(folder, emulator)
     distributions = {
         name: list(owners) for name, owners in metadata.packages_distributions().items()
     }
@@ -242,7 +242,7 @@ def document(own: Part, parts: dict[str, Part]) -> dict[str, object]:
 def main() -> int:
     """Print the bill of materials."""
     try:
-        made = bill(Path(sys.argv[1]), Path(sys.argv[2]))
+        made = bill(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3:])
     except LookupError as exc:
         sys.stderr.write(f"nodecheck: {exc}\n")
         return NO_PART

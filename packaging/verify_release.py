@@ -1,14 +1,15 @@
 """Verify the folder of a release: what scripts/release made, here or elsewhere.
 
-Unpacks every deb and rpm of the folder and runs the program in it with an empty environment. The
-exit code is 1 where something is refused. SHA256SUMS is not signed: get it, or the digest of it, by
-a way that you trust.
+Unpacks every deb and rpm of the folder and runs the program in it with an empty environment, if it
+is for this machine. The exit code is 1 where something is refused. SHA256SUMS is not signed: get
+it, or the digest of it, by a way that you trust.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import platform
 import re
 import stat
 import subprocess
@@ -39,12 +40,12 @@ def check_sums(release: Path) -> str:
     """Compare every file of the folder with its sum."""
     listed = {}
     for line in (release / SUMS).read_text().splitlines():
-        found = re.fullmatch(r"([0-9a-f]{64})  ([^/]+)", line)
+        found = re.fullmatch(r"([0-9a-f]{64})  ((?:distributor/)?[^/]+)", line)
         if not found or found[2] in listed:
             msg = f"{SUMS}: not understood: {line}"
             raise RefusedError(msg)
         listed[found[2]] = found[1]
-    present = {path.name for path in release.iterdir()} - {SUMS}
+    present = {name_in(release, path) for path in release.rglob("*") if not path.is_dir()} - {SUMS}
     if present != set(listed):
         msg = f"{SUMS}: not both listed and there: {', '.join(sorted(present ^ set(listed)))}"
         raise RefusedError(msg)
@@ -55,13 +56,27 @@ def check_sums(release: Path) -> str:
     return f"{len(listed)} files are the bytes that {SUMS} lists, and there are no others"
 
 
-def read_bill(release: Path) -> tuple[str, dict[str, Any]]:
-    """Return the name and content of the bill of materials."""
-    found = sorted(release.glob("*.cdx.json"))
-    if len(found) != 1:
-        msg = f"there are {len(found)} bills of materials (*.cdx.json), not 1"
+def name_in(release: Path, path: Path) -> str:
+    """Return what the sums call a file."""
+    return path.relative_to(release).as_posix()
+
+
+def read_bills(release: Path) -> dict[str, tuple[str, dict[str, Any]]]:
+    """Return the name and content of the bill of materials of each machine."""
+    found = {}
+    for path in sorted(release.glob("*.cdx.json")):
+        machine = path.name.removesuffix(".cdx.json").rpartition("-linux-")[2]
+        found[machine] = path.name, json.loads(path.read_text())
+    if not found:
+        msg = "there is no bill of materials (*-linux-MACHINE.cdx.json)"
         raise RefusedError(msg)
-    return found[0].name, json.loads(found[0].read_text())
+    return found
+
+
+def machine_of(package: Path) -> str:
+    """Return the machine that a package's name says it is for, in the words of uname -m."""
+    word = package.stem.rpartition("." if package.suffix == ".rpm" else "_")[2]
+    return {"amd64": "x86_64", "arm64": "aarch64"}.get(word, word)
 
 
 def every_part(bill: dict[str, Any]) -> list[dict[str, Any]]:
@@ -160,8 +175,10 @@ def check_glibc(folder: Path) -> str:
     return done.stdout.splitlines()[-1].removeprefix("ok: ")
 
 
-def check_words(folder: Path, bill: dict[str, Any]) -> str:
-    """Compare what the program says of itself with the bill."""
+def check_words(folder: Path, bill: dict[str, Any], machine: str) -> str:
+    """Compare what the program says of itself with the bill, where this machine can run it."""
+    if machine != platform.machine():
+        return f"NOT RUN: it is for {machine}, this machine is {platform.machine()}"
     words = [folder / "nodecheck", "--version", "-v"]
     done = subprocess.run(words, env={}, cwd="/", capture_output=True, text=True, check=False)
     if done.returncode:
@@ -203,23 +220,26 @@ def verify(asked: argparse.Namespace) -> None:
     """
     release = Path(asked.release)
     say(release.name, check_sums(release))
-    name, bill = read_bill(release)
-    say(name, check_age(bill, allowed=asked.allow_older))
-    say(name, check_commit(bill, allowed=asked.allow_dirty))
+    bills = read_bills(release)
+    for name, bill in bills.values():
+        say(name, check_age(bill, allowed=asked.allow_older))
+        say(name, check_commit(bill, allowed=asked.allow_dirty))
     packages = sorted([*release.glob("*.deb"), *release.glob("*.rpm")])
-    if not packages:
-        msg = "there is no package (*.deb, *.rpm)"
+    if {machine_of(package) for package in packages} != set(bills):
+        machines = sorted({machine_of(package) for package in packages} ^ set(bills))
+        msg = f"not both a bill and a package (*.deb, *.rpm) of {', '.join(machines)}"
         raise RefusedError(msg)
     for package in packages:
+        machine = machine_of(package)
         with tempfile.TemporaryDirectory() as target:
             folder = unpack(package, Path(target))
-            say(package.name, check_folder(folder, bill))
+            say(package.name, check_folder(folder, bills[machine][1]))
             say(package.name, check_glibc(folder))
-            say(package.name, check_words(folder, bill))
-            if asked.against:
+            say(package.name, check_words(folder, bills[machine][1], machine))
+            if asked.against and machine == platform.machine():
                 say(package.name, check_same(folder, [Path(path) for path in asked.against]))
-    others = {path.name for path in release.iterdir()} - {SUMS, name, *(p.name for p in packages)}
-    if others:
+    looked_at = {SUMS, *(name for name, _ in bills.values()), *(p.name for p in packages)}
+    if others := {path.name for path in release.iterdir()} - looked_at:
         say("not looked into", ", ".join(sorted(others)))
 
 

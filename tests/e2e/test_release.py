@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import platform
 import re
 import shutil
 import subprocess
@@ -79,7 +80,7 @@ def made(
     if "not made with the portable interpreter" in done.stderr:
         pytest.skip("only what is made with the portable interpreter can be accounted for")
     assert done.returncode == 0, done.stderr
-    (folder / f"nodecheck-{VERSION}-linux.cdx.json").write_text(done.stdout)
+    (folder / f"nodecheck-{VERSION}-linux-{platform.machine()}.cdx.json").write_text(done.stdout)
     sum_up(folder)
     return Release(folder)
 

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import copy
 import json
+import platform
 import sys
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any, Final
+from pathlib import Path
+from typing import Any, Final
 
 import jsonschema
 import pytest
 
 from tests.bill_of_materials import load, validate
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 if sys.platform == "win32":
     pytest.skip("a release is made and verified on Linux", allow_module_level=True)
@@ -119,7 +118,7 @@ def test_every_module_is_of_one_part_or_of_none(module: str, owner: str) -> None
 def test_a_folder_agrees_with_its_bill(folder: Path) -> None:
     made = bill_of(folder)
     assert "2 files" in verifier.check_folder(folder, made)
-    assert "7 versions" in verifier.check_words(folder, made)
+    assert "7 versions" in verifier.check_words(folder, made, platform.machine())
     assert COMMIT in verifier.check_commit(made, allowed=False)
 
 
@@ -165,7 +164,25 @@ def test_refuses_a_program_that_says_otherwise(folder: Path, change: str) -> Non
         case _:
             made["metadata"]["component"]["version"] = "1.2.4"
     with pytest.raises(verifier.RefusedError):
-        verifier.check_words(folder, made)
+        verifier.check_words(folder, made, platform.machine())
+
+
+def test_a_program_for_another_machine_is_not_run(folder: Path) -> None:
+    (folder / "nodecheck").write_text("#!/bin/sh\nexit 1\n")
+    assert verifier.check_words(folder, {}, "s390x").startswith("NOT RUN: it is for s390x")
+
+
+@pytest.mark.parametrize(
+    ("name", "machine"),
+    [
+        ("nodecheck_0.1.0-1_amd64.deb", "x86_64"),
+        ("nodecheck_0.1.0-1_arm64.deb", "aarch64"),
+        ("nodecheck-0.1.0-1.x86_64.rpm", "x86_64"),
+        ("nodecheck-0.1.0-1.aarch64.rpm", "aarch64"),
+    ],
+)
+def test_a_package_names_its_machine(name: str, machine: str) -> None:
+    assert verifier.machine_of(Path(name)) == machine
 
 
 def test_refuses_sources_that_lack_fixes(folder: Path) -> None:
@@ -193,6 +210,8 @@ def test_refuses_what_is_of_no_commit(folder: Path, commit: str) -> None:
         ("{a}  a\n{a}  a\n", {"a": "1"}),
         ("{a}  a\n", {"a": "2"}),
         ("{a}  ../a\n", {"a": "1"}),
+        ("{a}  other/a\n", {"other/a": "1"}),
+        ("{a}  a\n", {"a": "1", "distributor/b": "2"}),
         ("", {"a": "1"}),
     ],
 )
@@ -200,10 +219,21 @@ def test_refuses_sums_that_are_not_of_the_files(
     tmp_path: Path, sums: str, files: dict[str, str]
 ) -> None:
     for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)
     (tmp_path / "SHA256SUMS").write_text(sums.format(a=sha256(b"1").hexdigest()))
     with pytest.raises(verifier.RefusedError):
         verifier.check_sums(tmp_path)
+
+
+def test_sums_reach_into_the_folder_of_distributor(tmp_path: Path) -> None:
+    (tmp_path / "distributor").mkdir()
+    sums = []
+    for name in ("a", "distributor/b"):
+        (tmp_path / name).write_text(name)
+        sums.append(f"{sha256(name.encode()).hexdigest()}  {name}\n")
+    (tmp_path / "SHA256SUMS").write_text("".join(sums))
+    assert verifier.check_sums(tmp_path).startswith("2 files")
 
 
 def test_tells_two_builds_apart(tmp_path: Path) -> None:
