@@ -1,9 +1,9 @@
 """List what a built folder is made of, as CycloneDX 1.5 JSON.
 
-``python packaging/sbom.py FOLDER INTERPRETER [EMULATOR]...`` runs on the environment that FOLDER
-was built with and prints it; EMULATOR is how programs of another machine are started. The parts
-come from what is in the folder: every file, and every module in the executable, must be of a known
-part, or the exit code is 70. Their versions and digests come from ``BUILT-FROM.txt`` of the
+``python packaging/sbom.py FOLDER INTERPRETER [--unrun]`` runs on the environment that FOLDER was
+built with and prints it; ``--unrun`` where the program itself cannot be run. The parts come from
+what is in the folder: every file, and every module in the executable, must be of a known part, or
+the exit code is 70. Their versions and digests come from ``BUILT-FROM.txt`` of the
 interpreter, and from pip's report of what it installed (each digest is one of the lock's).
 """
 
@@ -19,6 +19,8 @@ from datetime import datetime
 from hashlib import sha256
 from importlib import metadata
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 OWN = "nodecheck"
 INTERPRETER = "python"
@@ -73,11 +75,22 @@ class Part:
         return found
 
 
-def told_versions(folder: Path, emulator: list[str]) -> dict[str, str]:
+def told_versions(folder: Path) -> dict[str, str]:
     """Return what the program says of itself."""
-    words = [*emulator, folder / OWN, "--version", "-v"]
+    words = [folder / OWN, "--version", "-v"]
     said = subprocess.run(words, env={}, capture_output=True, text=True, check=True).stdout
     return dict(re.split(" +", line, maxsplit=1) for line in said.splitlines())
+
+
+def versions_within(folder: Path) -> dict[str, str]:
+    """Return what the program would say of itself, by its own code on this environment."""
+    commit = ModuleType("nodecheck.commit")
+    exec(modules_within(folder).extract("nodecheck.commit"), vars(commit))  # noqa: S102 - our own
+    sys.modules["nodecheck.commit"] = commit
+    sys.path.insert(0, str(Path(__file__).parents[1]))
+    from nodecheck import VERSION, versions
+
+    return {OWN: VERSION} | versions.origin() | versions.parts()
 
 
 def interpreter_parts(built_from: str, told: dict[str, str]) -> list[Part]:
@@ -129,15 +142,21 @@ def wheel_part(name: str, digests: dict[str, str]) -> Part:
     return part
 
 
+def modules_within(folder: Path) -> Any:  # noqa: ANN401 - PyInstaller is untyped
+    """Return the archive of Python modules inside the executable."""
+    from PyInstaller.archive.readers import CArchiveReader
+
+    archive = CArchiveReader(str(folder / OWN))
+    (name,) = (name for name in archive.toc if name.endswith(".pyz"))
+    return archive.open_embedded_archive(name)
+
+
 def executable_modules(folder: Path) -> set[str]:
     """Return the top-level names of the Python modules inside the executable."""
     from PyInstaller.archive.readers import CArchiveReader
 
-    archive = CArchiveReader(str(folder / OWN))
-    names = set(archive.toc)
-    for name in [name for name in archive.toc if name.endswith(".pyz")]:
-        names = names - {name} | set(archive.open_embedded_archive(name).toc)
-    return {name.split(".")[0] for name in names}
+    names = {name for name in CArchiveReader(str(folder / OWN)).toc if not name.endswith(".pyz")}
+    return {name.split(".")[0] for name in names | set(modules_within(folder).toc)}
 
 
 def owner_of_module(name: str, distributions: dict[str, list[str]]) -> str:
@@ -180,13 +199,12 @@ def file_component(folder: Path, path: Path) -> dict[str, object]:
     return {"type": "file", "bom-ref": f"file:{name}", "name": name, "hashes": hashes}
 
 
-def bill(folder: Path, interpreter: Path, emulator: list[str]) -> dict[str, object]:
+def bill(folder: Path, interpreter: Path, told: dict[str, str]) -> dict[str, object]:
     """Return the bill of materials of a folder.
 
     Raises:
         LookupError: a file or module is of no part.
     """
-    told = told_versions(folder, emulator)
     distributions = {
         name: list(owners) for name, owners in metadata.packages_distributions().items()
     }
@@ -241,8 +259,10 @@ def document(own: Part, parts: dict[str, Part]) -> dict[str, object]:
 
 def main() -> int:
     """Print the bill of materials."""
+    folder = Path(sys.argv[1])
     try:
-        made = bill(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3:])
+        told = versions_within(folder) if sys.argv[3:] == ["--unrun"] else told_versions(folder)
+        made = bill(folder, Path(sys.argv[2]), told)
     except LookupError as exc:
         sys.stderr.write(f"nodecheck: {exc}\n")
         return NO_PART
