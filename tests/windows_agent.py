@@ -144,12 +144,17 @@ class WindowsAgent:
         logs[f"{MAIN}.1"] = kept_well(now_s, HYBRID)
         files |= {f"{place.logs}/{name}": text for name, text in logs.items()}
         for name, text in files.items():
-            path = self.lane.drive / name.removeprefix("C:/")
+            path = self._place(name)
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(text.encode())
             path.chmod(0o600)
         for name, changed_s in tree.changed_s.items():
             os.utime(self.data / "Logs" / name, (changed_s, changed_s))
+
+    def _place(self, name: str) -> Path:
+        """Return where a file of drive C: is here, where upper and lower case differ."""
+        home = WINDOWS.home.removeprefix("C:/")
+        return self.lane.drive / name.removeprefix("C:/").replace(home, home.lower())
 
     @contextmanager
     def trusting(self, chain: Path) -> Iterator[None]:
@@ -179,6 +184,7 @@ class WindowsAgent:
         self.remove_service()
         shutil.rmtree(self.folder.parent, ignore_errors=True)
         shutil.rmtree(self.data.parent, ignore_errors=True)
+        shutil.rmtree(self._place(f"{WINDOWS.home}/.aws"), ignore_errors=True)
 
     def _windows(self, *command: str) -> None:
         """Run a tool of Windows; what it did is what nodecheck then sees."""

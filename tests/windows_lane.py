@@ -55,6 +55,10 @@ class Lane:
         assert done.returncode == 0, done.stderr
         return done.stdout.decode()
 
+    def stop(self) -> None:
+        """End everything that runs there."""
+        self._run("stop")
+
     def _run(self, *arguments: str) -> subprocess.CompletedProcess[bytes]:
         return subprocess.run(
             [self.script, *arguments],

@@ -32,7 +32,7 @@ fi
 echo "$sha256  $sdist" | sha256sum --check --quiet
 
 server=$(command -v wineserver64 || echo /usr/lib/wine/wineserver64)
-[ -f "$lane/wineserver64" ] || "$python" "$here/system_user.py" "$server" "$lane/wineserver64"
+"$python" "$here/system_user.py" "$server" "$lane/wineserver64"
 
 # wineboot's return is not the end of its work: waiting for the server is, the registry is on the disk then.
 if [ ! -f "$lane/prefix/system.reg" ]; then

@@ -4,7 +4,8 @@
 output and error go through pipes: CPython under Wine 8 stops with "[WinError 6] Invalid handle"
 when either is a plain file. The end of the pipes is not waited for, because Wine's own services
 may have inherited them. Wine cuts exit codes to 8 bits: 3010 arrives as 194. Everything runs as
-LocalSystem, because the lane has a server of its own (``system_user.py``).
+LocalSystem, because the lane has a server of its own (``system_user.py``); as a person, as Wine has
+it, where LANE_USER is ``person``. Stop the one before the other is started.
 """
 
 import os
@@ -15,8 +16,8 @@ import subprocess
 import sys
 
 POLL_S = 0.02
-SERVER_STAYS_S = 5
-"""How long the server waits for the next program: to start it takes a second."""
+SERVER_STAYS_S = 60
+"""How long the server waits for the next program: wine64 alone would start the distribution's."""
 
 
 def program(name: str) -> str:
@@ -57,12 +58,12 @@ def main(lane: str, *command: str) -> int:
         "WINEDLLOVERRIDES": "mscoree=;mshtml=;winemenubuilder.exe=",
         "PYTHONDONTWRITEBYTECODE": "1",
     }
-    server = f"{lane}/wineserver64"
+    is_person = os.environ.get("LANE_USER") == "person"
+    server = program("wineserver64") if is_person else f"{lane}/wineserver64"
     if command == ("--stop",):
         subprocess.run([server, "-k", "-w"], env=environment, check=False)
         return 0
-    # One that runs already goes on; wine64 would start that of the distribution. A pipe would be
-    # open for as long as the server is.
+    # One that runs already goes on. A pipe would be open for as long as the server is.
     nothing = subprocess.DEVNULL
     start = [server, f"-p{SERVER_STAYS_S}"]
     subprocess.run(

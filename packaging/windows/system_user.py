@@ -27,6 +27,7 @@ def main(server: str, copy: str) -> None:
     if content.count(person) != 1:
         sys.exit(f"nodecheck: {server} is of another Wine than the known ones: 8.0 and its like")
     target = Path(copy)
+    target.unlink(missing_ok=True)  # one that runs cannot be written
     target.write_bytes(content.replace(person, system))
     target.chmod(0o755)
 

@@ -29,7 +29,7 @@ OFFLINE: Final = ("run", "--offline", "--format", "json")
 CLOCK: Final = ("run", "--only", "clock.offset", "--format", "json")
 HEALTHY: Final = (
     "clock.offset,agent.installed,agent.signature,agent.files,agent.running,agent.service,"
-    "agent.advisory,agent.update,agent.storage,node.identity,"
+    "agent.advisory,agent.update,agent.storage,node.identity,node.credentials,"
     "hygiene.agent-update,hygiene.patch-scan"
 )
 HOLD: Final = r"""
@@ -289,7 +289,7 @@ def test_a_healthy_node(
     programs: tuple[Path, Path],
     clocks: tuple[dict[str, str], NtpServer, HttpsServer],
 ) -> None:
-    """Left out is what needs AWS, W32Time or owners of connections: Wine has none of them."""
+    """Wine has neither W32Time nor owners of connections, and nothing here is AWS's."""
     began_s = time.time()
     agent.install(programs[0], "3.3.9000.0")
     agent.start()
@@ -310,6 +310,28 @@ def test_a_signed_agent_whose_root_nobody_trusts(
     found = reasons(windows)
     assert found["agent.installed"] == found["agent.service"] == "ok"
     assert found["agent.signature"] == "untrusted-root"
+
+
+@pytest.fixture
+def person(windows: Lane) -> Iterator[None]:
+    """Let the user of this Windows be a person, who then owns all files and runs all services."""
+    windows.stop()
+    windows.environment["LANE_USER"] = "person"
+    yield
+    windows.stop()
+    del windows.environment["LANE_USER"]
+
+
+@pytest.mark.usefixtures("person")
+def test_an_agent_that_is_a_persons(
+    windows: Lane, agent: WindowsAgent, programs: tuple[Path, Path]
+) -> None:
+    agent.install(programs[0])
+    agent.start()
+    found = reasons(windows)
+    assert found["agent.installed"] == "ok"
+    assert found["agent.files"] == "owner"
+    assert found["agent.service"] == found["agent.running"] == "not-root"
 
 
 def test_a_program_that_everybody_can_write(

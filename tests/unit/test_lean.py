@@ -32,7 +32,7 @@ def imports(package: str) -> list[tuple[str, str]]:
     for path in top.rglob("*.py"):
         parts = (package, *path.relative_to(top).with_suffix("").parts)
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-            if isinstance(node, ast.ImportFrom) and not {"docs", "http2"} & {*path.parts}:
+            if isinstance(node, ast.ImportFrom) and not {"docs", "http2"} & {*parts}:
                 base = parts[: -node.level] if node.level else ()
                 module = ".".join((*base, *filter(None, [node.module])))
                 found += [(module, name.name) for name in node.names]

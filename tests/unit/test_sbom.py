@@ -236,9 +236,25 @@ def test_sums_reach_into_the_folder_of_distributor(tmp_path: Path) -> None:
     assert verifier.check_sums(tmp_path).startswith("2 files")
 
 
+def test_sums_know_of_no_links(tmp_path: Path) -> None:
+    (tmp_path / "SHA256SUMS").write_text("")
+    (tmp_path / "link").symlink_to("/etc")
+    with pytest.raises(verifier.RefusedError, match="link"):
+        verifier.check_sums(tmp_path)
+
+
+def test_a_machine_has_one_bill(tmp_path: Path) -> None:
+    with pytest.raises(verifier.RefusedError, match="no bill"):
+        verifier.read_bills(tmp_path)
+    for version in ("1", "2"):
+        (tmp_path / f"nodecheck-{version}-linux-x86_64.cdx.json").write_text("{}")
+    with pytest.raises(verifier.RefusedError, match="both bills of x86_64"):
+        verifier.read_bills(tmp_path)
+
+
 def test_tells_two_builds_apart(tmp_path: Path) -> None:
     first, second = (folder_of(tmp_path / name, TOLD) for name in ("first", "second"))
-    assert "same bytes" in verifier.check_same(first, [second])
+    assert "same bytes" in verifier.check_same(first, platform.machine(), [second])
     (second / "nodecheck").write_text("other")
     with pytest.raises(verifier.RefusedError, match="nodecheck"):
-        verifier.check_same(first, [second])
+        verifier.check_same(first, platform.machine(), [second])
