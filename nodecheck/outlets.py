@@ -27,7 +27,7 @@ the place of an older one that still waits.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from nodecheck import policies
 from nodecheck.records import dataclass
@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 
     from nodecheck.host.door import Host
     from nodecheck.model.report import Delivery, Report
+    from nodecheck.model.reporting import CloudWatchPolicy
     from nodecheck.model.settings import Settings
     from nodecheck.model.spool import Consignment, Sent
     from nodecheck.sinks.iam import Right
@@ -75,36 +76,32 @@ def _exiting(settings: Settings, report: Report) -> Report:
     return report.exiting(settings.text("run.fail_on"))
 
 
+class _CloudWatchSink(Protocol):
+    """A module whose payload ends in CloudWatch."""
+
+    def render(self, report: Report, policy: CloudWatchPolicy) -> dict[str, object]: ...
+
+    def send(
+        self, host: Host, policy: CloudWatchPolicy, consignment: Consignment
+    ) -> Iterator[Sent]: ...
+
+    def dry_run(self, report: Report, policy: CloudWatchPolicy) -> str: ...
+
+
+def _through_cloudwatch(sink: _CloudWatchSink) -> Queue:
+    return Queue(
+        render=lambda settings, report: sink.render(report, policies.cloudwatch(settings)),
+        send=lambda host, settings, consignment: sink.send(
+            host, policies.cloudwatch(settings, consignment.limit_s), consignment
+        ),
+        preview=lambda settings, report: sink.dry_run(report, policies.cloudwatch(settings)),
+    )
+
+
 OUTLETS: Final[dict[str, Outlet | Queue]] = {
-    cloudwatch.NAME: Queue(
-        render=lambda settings, report: cloudwatch.render(report, policies.cloudwatch(settings)),
-        send=lambda host, settings, consignment: cloudwatch.send(
-            host, policies.cloudwatch(settings, consignment.limit_s), consignment
-        ),
-        preview=lambda settings, report: cloudwatch.dry_run(report, policies.cloudwatch(settings)),
-    ),
-    cloudwatch_metrics.NAME: Queue(
-        render=lambda settings, report: cloudwatch_metrics.render(
-            report, policies.cloudwatch(settings)
-        ),
-        send=lambda host, settings, consignment: cloudwatch_metrics.send(
-            host, policies.cloudwatch(settings, consignment.limit_s), consignment
-        ),
-        preview=lambda settings, report: cloudwatch_metrics.dry_run(
-            report, policies.cloudwatch(settings)
-        ),
-    ),
-    cloudwatch_agent.NAME: Queue(
-        render=lambda settings, report: cloudwatch_agent.render(
-            report, policies.cloudwatch(settings)
-        ),
-        send=lambda host, settings, consignment: cloudwatch_agent.send(
-            host, policies.cloudwatch(settings, consignment.limit_s), consignment
-        ),
-        preview=lambda settings, report: cloudwatch_agent.dry_run(
-            report, policies.cloudwatch(settings)
-        ),
-    ),
+    cloudwatch.NAME: _through_cloudwatch(cloudwatch),
+    cloudwatch_metrics.NAME: _through_cloudwatch(cloudwatch_metrics),
+    cloudwatch_agent.NAME: _through_cloudwatch(cloudwatch_agent),
     compliance.NAME: Queue(
         render=lambda settings, report: compliance.render(report, policies.compliance(settings)),
         send=lambda host, settings, consignment: compliance.send(

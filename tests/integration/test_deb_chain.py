@@ -25,6 +25,22 @@ from nodecheck.probes import agent_by_hand, agent_deb, agent_files, agent_packag
 from nodecheck.records import replace
 from nodecheck.trust.key_ring import KeyRing, assemble_ring
 from tests import deb_maker, rpm_maker
+from tests.agent_damage import (
+    AGENT,
+    row_00,
+    row_07,
+    row_08,
+    row_09,
+    row_10,
+    row_11,
+    row_12,
+    row_13,
+    row_14,
+    row_15,
+    row_16,
+    row_17,
+    row_18,
+)
 from tests.deb_maker import BINARIES, CONF, INFO, NAME, UNIT
 from tests.fake_host import FakeState, fake_host
 
@@ -44,7 +60,6 @@ assert sys.platform != "win32"
 
 pytestmark = pytest.mark.skipif(bool(deb_maker.missing()), reason=f"needs {deb_maker.missing()}")
 
-AGENT = "usr/bin/amazon-ssm-agent"
 SHELF = "srv/packages"
 VERSION, OLDER = "3.3.200.0", "3.3.100.0"
 POLICY = TrustPolicy(builtin_keys=False)
@@ -130,10 +145,6 @@ def md5(content: bytes) -> str:
     return hashlib.md5(content).hexdigest()  # noqa: S324 - what dpkg keeps
 
 
-def row_00(shop: Workshop, root: Path) -> None:
-    pass
-
-
 def row_01(shop: Workshop, root: Path) -> None:
     flip(root / AGENT)
 
@@ -155,59 +166,6 @@ def row_05(shop: Workshop, root: Path) -> None:
 def row_06(shop: Workshop, root: Path) -> None:
     other = deb_maker.install(root.parent / "older", shop.older)
     shutil.copy2(other / "usr/bin/ssm-cli", root / "usr/bin/ssm-cli")
-
-
-def row_07(shop: Workshop, root: Path) -> None:
-    (root / "usr/bin/ssm-session-worker").unlink()
-
-
-def row_08(shop: Workshop, root: Path) -> None:
-    folder = root / "etc/systemd/system/amazon-ssm-agent.service.d"
-    folder.mkdir(parents=True)
-    (folder / "x.conf").write_text("[Service]\nExecStart=\nExecStart=/opt/evil\n")
-
-
-def row_09(shop: Workshop, root: Path) -> None:
-    (root / "usr/local/bin").mkdir(parents=True)
-    shutil.copy("/bin/true", root / "usr/local/bin/amazon-ssm-agent")
-
-
-def row_10(shop: Workshop, root: Path) -> None:
-    (root / AGENT).chmod(0o777)
-
-
-def row_11(shop: Workshop, root: Path) -> None:
-    (root / "usr/bin").chmod(0o777)
-
-
-def row_12(shop: Workshop, root: Path) -> None:
-    rpm_maker.run("chown", "65534", root / AGENT)
-
-
-def row_13(shop: Workshop, root: Path) -> None:
-    (root / AGENT).chmod(0o4755)
-
-
-def row_14(shop: Workshop, root: Path) -> None:
-    rpm_maker.run("setcap", "cap_sys_admin+ep", root / AGENT)
-
-
-def row_15(shop: Workshop, root: Path) -> None:
-    (root / AGENT).rename(root / "usr/copy")
-    (root / AGENT).symlink_to("../copy")
-
-
-def row_16(shop: Workshop, root: Path) -> None:
-    (root / "usr/bin").rename(root / "usr/elsewhere")
-    (root / "usr/bin").symlink_to("elsewhere")
-
-
-def row_17(shop: Workshop, root: Path) -> None:
-    os.link(root / AGENT, root / "kept")
-
-
-def row_18(shop: Workshop, root: Path) -> None:
-    (root / CONF[1:]).write_text("edited by the administrator\n")
 
 
 def row_19(shop: Workshop, root: Path) -> None:

@@ -28,8 +28,24 @@ from nodecheck.records import replace
 from nodecheck.trust.key_ring import KeyRing, assemble_ring
 from nodecheck.trust.pinned_keys import PINNED
 from tests import rpm_maker
+from tests.agent_damage import (
+    AGENT,
+    row_00,
+    row_07,
+    row_08,
+    row_09,
+    row_10,
+    row_11,
+    row_12,
+    row_13,
+    row_14,
+    row_15,
+    row_16,
+    row_17,
+    row_18,
+)
 from tests.fake_host import fake_host
-from tests.rpm_maker import CONF, UNIT, RootedRpm, SigningKey
+from tests.rpm_maker import UNIT, RootedRpm, SigningKey
 from tests.trust_maker import BINARY, MAGIC, STRING, Tag, make_blob, split_blob, strings, text
 
 if sys.platform != "win32":
@@ -46,7 +62,6 @@ assert sys.platform != "win32"
 
 pytestmark = pytest.mark.skipif(bool(rpm_maker.missing()), reason=f"needs {rpm_maker.missing()}")
 
-AGENT = "usr/bin/amazon-ssm-agent"
 POLICY = TrustPolicy(builtin_keys=False)
 NOW = datetime(2035, 1, 1, tzinfo=UTC)
 
@@ -190,66 +205,9 @@ def row_06(shop: Workshop, root: Path) -> None:
     shutil.copy2(other / "usr/bin/ssm-cli", root / "usr/bin/ssm-cli")
 
 
-def row_07(shop: Workshop, root: Path) -> None:
-    (root / "usr/bin/ssm-session-worker").unlink()
-
-
-def row_08(shop: Workshop, root: Path) -> None:
-    folder = root / "etc/systemd/system/amazon-ssm-agent.service.d"
-    folder.mkdir()
-    (folder / "x.conf").write_text("[Service]\nExecStart=\nExecStart=/opt/evil\n")
-
-
-def row_09(shop: Workshop, root: Path) -> None:
-    (root / "usr/local/bin").mkdir(parents=True)
-    shutil.copy("/bin/true", root / "usr/local/bin/amazon-ssm-agent")
-
-
-def row_10(shop: Workshop, root: Path) -> None:
-    (root / AGENT).chmod(0o777)
-
-
-def row_11(shop: Workshop, root: Path) -> None:
-    (root / "usr/bin").chmod(0o777)
-
-
-def row_12(shop: Workshop, root: Path) -> None:
-    rpm_maker.run("chown", "65534", root / AGENT)
-
-
-def row_13(shop: Workshop, root: Path) -> None:
-    (root / AGENT).chmod(0o4755)
-
-
-def row_14(shop: Workshop, root: Path) -> None:
-    rpm_maker.run("setcap", "cap_sys_admin+ep", root / AGENT)
-
-
-def row_15(shop: Workshop, root: Path) -> None:
-    (root / AGENT).rename(root / "usr/copy")
-    (root / AGENT).symlink_to("../copy")
-
-
-def row_16(shop: Workshop, root: Path) -> None:
-    (root / "usr/bin").rename(root / "usr/elsewhere")
-    (root / "usr/bin").symlink_to("elsewhere")
-
-
-def row_17(shop: Workshop, root: Path) -> None:
-    os.link(root / AGENT, root / "kept")
-
-
-def row_18(shop: Workshop, root: Path) -> None:
-    (root / CONF[1:]).write_text("edited by the administrator\n")
-
-
 def row_19(shop: Workshop, root: Path) -> None:
     with (root / UNIT[1:]).open("a") as unit:
         unit.write("# edited\n")
-
-
-def row_00(shop: Workshop, root: Path) -> None:
-    pass
 
 
 # Row, status and reason of agent.signature, of agent.files, and whether rpm -V (4.18) misses it.
