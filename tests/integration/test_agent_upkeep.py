@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -15,6 +14,7 @@ from nodecheck.model.agent_place import LINUX
 from nodecheck.model.errors import Absent
 from tests import rpm_maker
 from tests.node import Node
+from tests.updated_node import Run, Versions, outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,50 +30,22 @@ TOP = Path(__file__).parents[2]
 START = "/usr/bin/amazon-ssm-agent 300 & agent=$!; sleep 0.3\n"
 ORCHESTRATION = f"{LINUX.instances}/i-0123456789abcdef0/document/orchestration"
 FOLDERS = f"mkdir -p {ORCHESTRATION} {LINUX.audits} /etc/amazon/ssm\n"
-Run = dict[str, Any]
 
 
 @pytest.fixture(scope="module")
-def packages(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Path]]:
-    folder = tmp_path_factory.mktemp("upkeep")
-    key = rpm_maker.make_key(folder / "signer", "signer")
-    (folder / "key.asc").write_bytes(key.public)
-    built = [
-        rpm_maker.sign(rpm_maker.build(folder / version, version, program=Path("/bin/sleep")), key)
-        for version in ("3.3.4624.0", "3.3.9000.0")
-    ]
-    return folder / "key.asc", built
+def versions(tmp_path_factory: pytest.TempPathFactory) -> Versions:
+    return Versions.make(tmp_path_factory.mktemp("upkeep"), "3.3.4624.0", "3.3.9000.0")
 
 
 @pytest.fixture
-def runs(packages: tuple[Path, list[Path]], tmp_path: Path) -> Callable[..., list[Run]]:
-    """Run scripts on one node, and nodecheck after each of them."""
-    key, built = packages
-    old, new = (
-        f"rpm --dbpath /var/lib/rpm -U --nodeps --noscripts --force {shlex.quote(str(path))}\n"
-        for path in built
-    )
-    environment = {
-        "NODECHECK_TRUST_KEYS": str(key),
-        "NODECHECK_TRUST_BUILTIN_KEYS": "false",
-        "PYTHONPATH": str(TOP),
-    }
-
+def runs(versions: Versions, tmp_path: Path) -> Callable[..., list[Run]]:
     def run(*scripts: str, only: str, offline: bool = True, **more: str) -> list[Run]:
-        flags = f"--only {only} --format json{' --offline' if offline else ''}"
-        check = f"{shlex.quote(sys.executable)} -m nodecheck {flags} 2>/dev/null\n"
-        lines = [script.replace("OLD", old).replace("NEW", new) for script in scripts]
-        node = Node(tmp_path / "node", more=("/var/log",))
-        done = node.run(FOLDERS + check.join((*lines, "")), environment | more)
-        reports = [json.loads(line) for line in done.stdout.splitlines() if line[:1] == "{"]
-        assert len(reports) == len(scripts), done.stderr
-        return [{item["id"]: item for item in report["checks"]} for report in reports]
+        flags = f"--only {only}{' --offline' if offline else ''}"
+        return versions.run(
+            tmp_path, scripts, flags=flags, before=FOLDERS, writable=("/var/log",), **more
+        )
 
     return run
-
-
-def outcome(run: Run, check: str) -> str:
-    return f"{run[check]['status']} {run[check]['reason']}"
 
 
 def mount(folder: str, options: str) -> str:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests import rpm_maker
-from tests.node import Node
+from tests.updated_node import Run, Versions, outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,51 +28,22 @@ file = open("/var/lib/rpm/.rpm.lock", "w")
 fcntl.lockf(file, fcntl.LOCK_EX)
 time.sleep(float(sys.argv[1]))
 """
-Run = dict[str, Any]
 
 
 @pytest.fixture(scope="module")
-def packages(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Path]]:
-    folder = tmp_path_factory.mktemp("update")
-    key = rpm_maker.make_key(folder / "signer", "signer")
-    (folder / "key.asc").write_bytes(key.public)
-    built = [
-        rpm_maker.sign(rpm_maker.build(folder / version, version, program=Path("/bin/sleep")), key)
-        for version in ("3.3.100.0", "3.3.200.0")
-    ]
-    return folder / "key.asc", built
+def versions(tmp_path_factory: pytest.TempPathFactory) -> Versions:
+    return Versions.make(tmp_path_factory.mktemp("update"), "3.3.100.0", "3.3.200.0")
 
 
 @pytest.fixture
-def runs(packages: tuple[Path, list[Path]], tmp_path: Path) -> Callable[..., list[Run]]:
-    """Run scripts on one node, and nodecheck after each of them."""
-    key, built = packages
-    old, new = (
-        f"rpm --dbpath /var/lib/rpm -U --nodeps --noscripts --force {shlex.quote(str(path))}\n"
-        for path in built
-    )
-    environment = {
-        "NODECHECK_TRUST_KEYS": str(key),
-        "NODECHECK_TRUST_BUILTIN_KEYS": "false",
-        "NODECHECK_RUN_OFFLINE": "true",
-        "NODECHECK_RUN_ONLY": "agent.signature,agent.files,agent.running",
-        "PYTHONPATH": str(TOP),
-    }
-    check = f"{shlex.quote(sys.executable)} -m nodecheck --format json 2>/dev/null\n"
-
+def runs(versions: Versions, tmp_path: Path) -> Callable[..., list[Run]]:
     def run(*scripts: str) -> list[Run]:
-        lines = [script.replace("OLD", old).replace("NEW", new) for script in scripts]
-        node = Node(tmp_path / "node")
-        done = node.run(check.join((*lines, "")), environment)
-        reports = [json.loads(line) for line in done.stdout.splitlines() if line[:1] == "{"]
-        assert len(reports) == len(scripts), done.stderr
-        return [{item["id"]: item for item in report["checks"]} for report in reports]
+        only = "agent.signature,agent.files,agent.running"
+        return versions.run(
+            tmp_path, scripts, NODECHECK_RUN_OFFLINE="true", NODECHECK_RUN_ONLY=only
+        )
 
     return run
-
-
-def outcome(run: Run, check: str) -> str:
-    return f"{run[check]['status']} {run[check]['reason']}"
 
 
 def test_an_update_is_a_pending_restart_only_after_a_run_that_verified(
