@@ -18,7 +18,16 @@ TOP: Final = Path(__file__).parents[2]
 # From a few ms (subprocess) to 84 ms (botocore) each; imported where they are first needed.
 HEAVY: Final = frozenset(
     {"psutil", "ntplib", "cryptography", "requests", "botocore", "urllib3", "ssl", "tomllib"}
-    | {"email", "subprocess", "sqlite3", "http.client", "asyncio", "logging"}
+    | {
+        "email",
+        "subprocess",
+        "sqlite3",
+        "http.client",
+        "asyncio",
+        "logging",
+        "dataclasses",
+        "inspect",
+    }
 )
 
 PROGRAM: Final = """
