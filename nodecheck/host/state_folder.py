@@ -9,10 +9,11 @@ import sys
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Final
 
+from nodecheck.host.state_locks import StateLocks
 from nodecheck.model.errors import Absent, Busy, ProbeError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
     from nodecheck.host.door import Files
 
@@ -21,10 +22,9 @@ assert sys.platform != "win32"  # noqa: S101 - tells the type checker which plat
 SYSTEM_FOLDER: Final = "/var/lib/nodecheck"
 USER_FOLDER: Final = "nodecheck"
 FOLDER_MODE: Final = 0o700
-LOCK_NAME: Final = "lock"
 
 
-class PosixState:
+class PosixState(StateLocks):
     """State in a folder that only its owner can write."""
 
     def __init__(self, files: Files, environment: Mapping[str, str], *, privileged: bool) -> None:
@@ -43,24 +43,29 @@ class PosixState:
         home = self._environment.get("HOME", "")
         return f"{home}/.local/state/{USER_FOLDER}" if home.startswith("/") else ""
 
-    @contextmanager
-    def run_lock(self, folder: str, note: Callable[[str], None]) -> Iterator[None]:
-        """Hold the lock of a run; where there can be none, note why and go on without.
-
-        Raises:
-            Busy: another run holds it.
-        """
+    def take(self, folder: str, name: str) -> int:
+        """Take a lock by flock(2)."""
+        prepare(folder)
+        path = f"{folder}/{name}"
         try:
-            prepare(folder)
-            descriptor = take_lock(folder)
-        except ProbeError as exc:
-            note(f"{exc}; this run takes no lock")
-            yield
-            return
+            flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+            descriptor = os.open(path, flags, 0o600)
+        except OSError as exc:
+            msg = f"{path}: {exc.strerror}"
+            raise ProbeError(msg, "no-state") from exc
         try:
-            yield
-        finally:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as exc:
+            holder = os.pread(descriptor, 64, 0).decode("ascii", "replace").strip()
             os.close(descriptor)
+            msg = f"another run (process {holder or 'unknown'}) holds {path}"
+            raise Busy(msg) from exc
+        except OSError as exc:
+            os.close(descriptor)
+            msg = f"{path}: {exc.strerror}"
+            raise ProbeError(msg, "no-state") from exc
+        _write_holder(descriptor)
+        return descriptor
 
     def read(self, folder: str, name: str, limit_bytes: int) -> bytes:
         """Return what was kept under this name.
@@ -107,21 +112,6 @@ class PosixState:
         except OSError as exc:
             msg = f"{path}: {exc.strerror}"
             raise ProbeError(msg, "no-state") from exc
-
-    @contextmanager
-    def lock(self, folder: str, name: str) -> Iterator[None]:
-        """Hold a lock of this name.
-
-        Raises:
-            Busy: another process holds it.
-            ProbeError: there can be no lock.
-        """
-        prepare(folder)
-        descriptor = take_lock(folder, name)
-        try:
-            yield
-        finally:
-            os.close(descriptor)
 
     def append(self, folder: str, name: str, content: bytes) -> None:
         """Add to what is kept; a crash meanwhile may leave a part of it at the end.
@@ -232,35 +222,6 @@ def _sync_folder(folder: str) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def take_lock(folder: str, name: str = LOCK_NAME) -> int:
-    """Return the descriptor that holds a lock of this folder until the process ends.
-
-    Raises:
-        Busy: another process holds it; the message names it.
-        ProbeError: the lock file cannot be opened.
-    """
-    path = f"{folder}/{name}"
-    try:
-        flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
-        descriptor = os.open(path, flags, 0o600)
-    except OSError as exc:
-        msg = f"{path}: {exc.strerror}"
-        raise ProbeError(msg, "no-state") from exc
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as exc:
-        holder = os.pread(descriptor, 64, 0).decode("ascii", "replace").strip()
-        os.close(descriptor)
-        msg = f"another run (process {holder or 'unknown'}) holds {path}"
-        raise Busy(msg) from exc
-    except OSError as exc:
-        os.close(descriptor)
-        msg = f"{path}: {exc.strerror}"
-        raise ProbeError(msg, "no-state") from exc
-    _write_holder(descriptor)
-    return descriptor
 
 
 def _write_holder(descriptor: int) -> None:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final
 
 assert sys.platform == "win32"  # noqa: S101 - tells the type checker which platform this is
 
+from nodecheck.host.state_locks import StateLocks
 from nodecheck.host.windows_access import own_sid
 from nodecheck.host.windows_calls import ADVAPI, DENIED, KERNEL, LOCKED, failure, must
 from nodecheck.host.windows_paths import native, plain
@@ -27,14 +28,13 @@ from nodecheck.model.errors import Absent, Busy, ProbeError
 from nodecheck.model.node import FileKind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
     from nodecheck.host.door import LocalClock
     from nodecheck.host.windows_access import WindowsAccess
     from nodecheck.host.windows_files import WindowsFiles
 
 FOLDER: Final = "nodecheck"
-LOCK_NAME: Final = "lock"
 LOCKED_BYTE: Final = 1 << 30
 """Windows lets nobody read what is locked: the holder's number is at the front."""
 
@@ -58,7 +58,7 @@ class _Security(ctypes.Structure):
     )
 
 
-class WindowsState:
+class WindowsState(StateLocks):
     """State in a folder that only this user, SYSTEM and Administrators can write."""
 
     def __init__(  # noqa: PLR0913 - what there is to look with
@@ -87,24 +87,10 @@ class WindowsState:
         base = self._environment.get("LOCALAPPDATA", "")
         return f"{plain(base)}/{FOLDER}" if os.path.isabs(base) else ""
 
-    @contextmanager
-    def run_lock(self, folder: str, note: Callable[[str], None]) -> Iterator[None]:
-        """Hold the lock of a run; where there can be none, note why and go on without.
-
-        Raises:
-            Busy: another run holds it.
-        """
-        try:
-            self.prepare(folder)
-            descriptor = _take_lock(f"{folder}/{LOCK_NAME}")
-        except ProbeError as exc:
-            note(f"{exc}; this run takes no lock")
-            yield
-            return
-        try:
-            yield
-        finally:
-            os.close(descriptor)
+    def take(self, folder: str, name: str) -> int:
+        """Take a lock of one byte."""
+        self.prepare(folder)
+        return _take_lock(f"{folder}/{name}")
 
     def read(self, folder: str, name: str, limit_bytes: int) -> bytes:
         """Return what was kept under this name.
@@ -143,21 +129,6 @@ class WindowsState:
                 with suppress(OSError):
                     os.unlink(native(temporary))
                 raise
-
-    @contextmanager
-    def lock(self, folder: str, name: str) -> Iterator[None]:
-        """Hold a lock of this name.
-
-        Raises:
-            Busy: another process holds it.
-            ProbeError: there can be no lock.
-        """
-        self.prepare(folder)
-        descriptor = _take_lock(f"{folder}/{name}")
-        try:
-            yield
-        finally:
-            os.close(descriptor)
 
     def append(self, folder: str, name: str, content: bytes) -> None:
         """Add to what is kept; a crash meanwhile may leave a part of it at the end.
