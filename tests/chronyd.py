@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, NoReturn
 import pytest
 
 from nodecheck.model.ntp import request
+from tests.wrong_clock import wrong_clock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,7 +55,7 @@ def chronyd(
     config.write_text("\n".join(lines) + "\n")
     command = [CHRONYD, "-U", "-x", "-d", "-F", "0", "-f", str(config)]
     daemon = subprocess.Popen(
-        [FAKETIME, "-f", fake, *command] if fake else command,
+        (*wrong_clock(fake), *command) if fake else command,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,

@@ -26,6 +26,7 @@ from tests.fuzz import fuzz_clock
 from tests.https_server import Answer, Certificate, HttpsServer, make_certificate
 from tests.ntp_server import Behaviour, NtpServer
 from tests.prove import prove_clock
+from tests.wrong_clock import wrong_clock
 
 YEAR_S = 365 * 86400
 ROOT = Path(__file__).parents[2]
@@ -224,7 +225,7 @@ def test_a_process_whose_clock_is_faked(fake: str, certificate: Certificate) -> 
     python = [sys.executable, "-c", script]
     with NtpServer(Behaviour()) as ntp, HttpsServer(Answer(), certificate) as https:
         done = subprocess.run(
-            ["faketime", "-f", fake, *python, ntp.name, https.url, certificate.ca_path],
+            (*wrong_clock(fake), *python, ntp.name, https.url, certificate.ca_path),
             cwd=ROOT,
             capture_output=True,
             text=True,

@@ -26,6 +26,7 @@ from tests.chronyd import need_chronyd
 from tests.clock_builders import POLICY, ShiftedClock, estimate, measure, network_host
 from tests.https_server import Answer, Certificate, HttpsServer, environment, make_certificate
 from tests.ntp_server import Behaviour, NtpServer
+from tests.wrong_clock import wrong_clock
 
 YEAR_S = 365 * 86400
 ROOT = Path(__file__).parents[2]
@@ -291,7 +292,7 @@ def whole_run(fake: str, *arguments: str, **variables: str) -> dict[str, Any]:
     need_chronyd()  # the package of the tests that brings libfaketime
     command = [sys.executable, "-P", "-m", "nodecheck", "run", "--only", "clock.offset"]
     done = subprocess.run(
-        ["faketime", "-f", fake, *command, "--format", "json", *arguments],
+        (*wrong_clock(fake), *command, "--format", "json", *arguments),
         cwd=ROOT,
         env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **variables},
         capture_output=True,

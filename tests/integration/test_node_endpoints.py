@@ -35,6 +35,7 @@ from tests.chronyd import need_chronyd
 from tests.clock_builders import network_host
 from tests.https_server import Answer, Certificate, HttpsServer, make_certificate
 from tests.node import Node
+from tests.wrong_clock import wrong_clock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -299,7 +300,7 @@ def test_a_clock_that_is_decades_off(fake: str, certificate: Certificate) -> Non
     with HttpsServer(OF_AWS, certificate) as server:
         words = [sys.executable, "-c", script, by_name(server), certificate.ca_path]
         done = subprocess.run(
-            ["faketime", "-f", fake, *words, str(time.time())],
+            (*wrong_clock(fake), *words, str(time.time())),
             cwd=ROOT,
             capture_output=True,
             text=True,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import stat
 import subprocess
 import sys
@@ -17,6 +16,7 @@ import pytest
 from tests.aws_server import AwsServer
 from tests.aws_service import Fault
 from tests.aws_ssm import StoredParameter
+from tests.wrong_clock import wrong_clock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,9 +46,7 @@ class Start:
     def __call__(
         self, *words: str, clock: str = "", **changes: str
     ) -> subprocess.CompletedProcess[str]:
-        faketime = shutil.which("faketime")
-        assert faketime, "the Debian package faketime is needed"
-        prefix = (faketime, "-f", clock) if clock else ()
+        prefix = wrong_clock(clock) if clock else ()
         return subprocess.run(
             (*prefix, sys.executable, "-P", "-m", "nodecheck", *words),
             env={

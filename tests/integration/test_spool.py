@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -19,6 +18,7 @@ from tests.aws_server import AwsServer
 from tests.ntp_server import Behaviour, NtpServer
 from tests.prove import prove_kills
 from tests.reporting_node import NOWHERE, ReportingNode
+from tests.wrong_clock import wrong_clock
 
 if sys.platform != "win32":
     import resource
@@ -97,14 +97,12 @@ def test_without_the_true_time_a_report_waits_and_is_dated_later(
 def test_a_clock_in_1970_and_then_in_2040_changes_nothing(
     node: ReportingNode, server: AwsServer, monotonic: str
 ) -> None:
-    faketime = shutil.which("faketime")
-    assert faketime, "the Debian package faketime is needed"
     began = time.time()
     changes = {"FAKETIME_DONT_FAKE_MONOTONIC": monotonic, "NODECHECK_RUN_DEADLINE_S": "8"}
-    node.prefix = (faketime, "-f", "@1970-01-02 00:00:00")
+    node.prefix = wrong_clock("@1970-01-02 00:00:00")
     made = node.run(AWS_ENDPOINT_URL_CLOUDWATCH_LOGS=NOWHERE, **changes)
     assert made["delivery"][0]["state"] == "spooled"
-    node.prefix = (faketime, "-f", "@2040-01-01 00:00:00")
+    node.prefix = wrong_clock("@2040-01-01 00:00:00")
     assert node.run(**changes)["delivery"][0]["state"] == "delivered"
     first, second = server.events
     assert began - 2 < first["timestamp"] / 1000 < second["timestamp"] / 1000 < time.time()
